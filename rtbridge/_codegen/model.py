@@ -1,0 +1,263 @@
+"""Descriptor set → the small types that the renderers read.
+
+Everything that decides a name or a rule from the shape of the proto is here, so that one more field or method in
+``proxy.proto`` changes nothing else by hand.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from google.protobuf import descriptor_pb2
+
+_F = descriptor_pb2.FieldDescriptorProto
+
+#: Proto scalar type → (Python type, smallest value, largest value); None where there is no range.
+SCALARS: dict[int, tuple[str, int | None, int | None]] = {
+    _F.TYPE_STRING: ("str", None, None),
+    _F.TYPE_BOOL: ("bool", None, None),
+    _F.TYPE_INT32: ("int", -(2**31), 2**31 - 1),
+    _F.TYPE_INT64: ("int", -(2**63), 2**63 - 1),
+    _F.TYPE_UINT32: ("int", 0, 2**32 - 1),
+    _F.TYPE_UINT64: ("int", 0, 2**64 - 1),
+    _F.TYPE_BYTES: ("bytes", None, None),
+}
+
+Silence = Literal["disconnect", "expired", "error", "unimplemented"]
+
+
+class UnknownConstruct(Exception):
+    """The proto uses something that the renderers have no rule for."""
+
+
+class Field(NamedTuple):
+    """One field of a message, ``b64`` twins folded into their partner."""
+
+    name: str
+    doc: str
+    type: int
+    message: str  # the message type's short name, else ""
+    shape: Literal["one", "many", "map"]
+    twin: str  # the base64 field that carries the same value, else ""
+    wrapper: bool  # a message with a single scalar `value`, standing for "may be absent"
+
+    @property
+    def payload(self) -> bool:
+        """Whether the field carries JSON or bytes of the application: in Centrifugo every bytes field does."""
+        return self.type == _F.TYPE_BYTES
+
+    @property
+    def python(self) -> str:
+        """The scalar's Python type, or the message's class name."""
+        return self.message or SCALARS[self.type][0]
+
+
+class Message(NamedTuple):
+    """One message type."""
+
+    name: str
+    doc: str
+    fields: tuple[Field, ...]
+
+    def field(self, name: str) -> Field | None:
+        """The field of that name."""
+        return next((f for f in self.fields if f.name == name), None)
+
+
+class Method(NamedTuple):
+    """One call of the service, with what follows from its shape."""
+
+    name: str  # as in the proto: SubRefresh
+    kind: str  # sub_refresh
+    path: str  # the gRPC path
+    doc: str
+    event: str  # SubRefreshEvent
+    request: Message  # holds the event's fields
+    response: Message  # has result, and error and disconnect where the caller reads them
+    result: Message
+    silence: Silence
+    start_in: str  # client streaming: the envelope's field with the request
+    item_in: Field | None  # client streaming: the envelope's field with later messages
+    envelope_in: str
+    start_out: str  # server streaming: the envelope's field with the response
+    item_out: Field | None
+    envelope_out: str
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the answer is a stream."""
+        return self.item_out is not None
+
+
+class Service(NamedTuple):
+    """What one proto file describes."""
+
+    package: str
+    messages: dict[str, Message]
+    methods: tuple[Method, ...]
+
+    def class_name(self, message: str) -> str:
+        """The Python class of a message that hooks see: a ``Notify`` in front says nothing to them."""
+        return message.removeprefix("Notify")
+
+    def reachable(self, *roots: Message) -> list[Message]:
+        """The messages that the roots' fields lead to, roots left out, wrappers left out, innermost first."""
+        seen: dict[str, Message] = {}
+
+        def visit(message: Message) -> None:
+            for field in message.fields:
+                if field.message and not field.wrapper and field.message not in seen:
+                    inner = self.messages[field.message]
+                    seen[field.message] = inner
+                    visit(inner)
+
+        for root in roots:
+            visit(root)
+        order = list(self.messages)
+        return sorted(seen.values(), key=lambda m: order.index(m.name))
+
+
+def snake(name: str) -> str:
+    """``SubRefresh`` → ``sub_refresh``, ``RPC`` → ``rpc``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class _Reader:
+    def __init__(self, file: descriptor_pb2.FileDescriptorProto) -> None:
+        self.file = file
+        if file.syntax != "proto3":
+            raise UnknownConstruct(f"{file.name}: syntax {file.syntax or 'proto2'}; the renderers know proto3")
+        self.comments: dict[tuple[int, ...], str] = {}
+        self.lines: dict[tuple[int, ...], int] = {}
+        for location in file.source_code_info.location:
+            path = tuple(location.path)
+            self.lines[path] = location.span[0] + 1
+            text = location.leading_comments or location.trailing_comments
+            if text:
+                self.comments[path] = " ".join(line.strip() for line in text.strip().splitlines())
+
+    def refuse(self, path: tuple[int, ...], what: str) -> UnknownConstruct:
+        return UnknownConstruct(f"{self.file.name}:{self.lines.get(path, 0)}: {what} has no rendering rule")
+
+    def messages(self) -> dict[str, Message]:
+        raw = {m.name: m for m in self.file.message_type}
+        if self.file.enum_type:
+            raise self.refuse((5, 0), "an enum")
+        return {m.name: self.message(i, m, raw) for i, m in enumerate(self.file.message_type)}
+
+    def message(
+        self, index: int, proto: descriptor_pb2.DescriptorProto, raw: dict[str, descriptor_pb2.DescriptorProto]
+    ) -> Message:
+        path = (4, index)
+        if proto.enum_type:
+            raise self.refuse((*path, 4, 0), "an enum")
+        if proto.oneof_decl:
+            raise self.refuse((*path, 8, 0), "a oneof or optional field")
+        nested = {n.name: n for n in proto.nested_type}
+        if any(not n.options.map_entry for n in nested.values()):
+            raise self.refuse((*path, 3, 0), "a nested message")
+        names = {f.name for f in proto.field}
+        fields = []
+        for number, field in enumerate(proto.field):
+            if field.name.startswith("b64") and field.name.removeprefix("b64") in names:
+                continue
+            fields.append(self.field((*path, 2, number), field, names, nested, raw))
+        return Message(proto.name, self.comments.get(path, ""), tuple(fields))
+
+    def field(
+        self,
+        path: tuple[int, ...],
+        field: descriptor_pb2.FieldDescriptorProto,
+        names: set[str],
+        nested: dict[str, descriptor_pb2.DescriptorProto],
+        raw: dict[str, descriptor_pb2.DescriptorProto],
+    ) -> Field:
+        kind, short = field.type, field.type_name.rsplit(".", 1)[-1]
+        repeated = field.label == _F.LABEL_REPEATED
+        shape: Literal["one", "many", "map"] = "many" if repeated else "one"
+        if kind == _F.TYPE_MESSAGE and short in nested:
+            key, value = nested[short].field
+            if key.type != _F.TYPE_STRING:
+                raise self.refuse(path, "a map whose keys are not strings")
+            shape, kind, short = "map", value.type, value.type_name.rsplit(".", 1)[-1]
+        if kind != _F.TYPE_MESSAGE and kind not in SCALARS:
+            raise self.refuse(path, f"the type {_F.Type.Name(kind)}")
+        if kind == _F.TYPE_BYTES and shape != "one":
+            raise self.refuse(path, "repeated bytes")
+        wrapper = False
+        if kind == _F.TYPE_MESSAGE:
+            inner = raw[short].field
+            wrapper = shape == "one" and len(inner) == 1 and inner[0].name == "value" and inner[0].type in SCALARS
+            if wrapper:
+                kind = inner[0].type
+        twin = f"b64{field.name}" if kind == _F.TYPE_BYTES and f"b64{field.name}" in names else ""
+        message = short if kind == _F.TYPE_MESSAGE else ""
+        return Field(field.name, self.comments.get(path, ""), kind, message, shape, twin, wrapper)
+
+    def methods(self, messages: dict[str, Message]) -> Iterator[Method]:
+        (service,) = self.file.service
+        for index, proto in enumerate(service.method):
+            path = (6, 0, 2, index)
+            request = messages[proto.input_type.rsplit(".", 1)[-1]]
+            response = messages[proto.output_type.rsplit(".", 1)[-1]]
+            start_in = envelope_in = start_out = envelope_out = ""
+            item_in = item_out = None
+            if proto.client_streaming:
+                if not proto.server_streaming:
+                    raise self.refuse(path, "a client stream with a single answer")
+                envelope_in = request.name
+                first, item_in = self.envelope(path, request)
+                start_in, request = first.name, messages[first.message]
+            if proto.server_streaming:
+                envelope_out = response.name
+                first, item_out = self.envelope(path, response)
+                start_out, response = first.name, messages[first.message]
+            result = response.field("result")
+            if result is None or not result.message:
+                raise self.refuse(path, "a response without a result")
+            name = proto.name.removeprefix("Notify")
+            yield Method(
+                name=proto.name,
+                kind=snake(name),
+                path=f"/{self.file.package}.{service.name}/{proto.name}",
+                doc=self.comments.get(path, ""),
+                event=f"{name}Event",
+                request=request,
+                response=response,
+                result=messages[result.message],
+                silence=_silence(response, messages[result.message]),
+                start_in=start_in,
+                item_in=item_in,
+                envelope_in=envelope_in,
+                start_out=start_out,
+                item_out=item_out,
+                envelope_out=envelope_out,
+            )
+
+    def envelope(self, path: tuple[int, ...], message: Message) -> tuple[Field, Field]:
+        if len(message.fields) != 2 or not all(f.message for f in message.fields):
+            raise self.refuse(path, "a stream whose envelope is not a first message and an item")
+        return message.fields[0], message.fields[1]
+
+
+def _silence(response: Message, result: Message) -> Silence:
+    """How a call is denied follows from what its answer can say (Centrifugo reads only the result of refreshes)."""
+    expired = result.field("expired")
+    if expired is not None and expired.python == "bool":
+        return "expired"
+    if response.field("disconnect") is not None:
+        return "disconnect"
+    return "error" if response.field("error") is not None else "unimplemented"
+
+
+def read(files: descriptor_pb2.FileDescriptorSet, name: str) -> Service:
+    """The service that the file ``name`` of a descriptor set describes.
+
+    Raises:
+        UnknownConstruct: The file uses something without a rendering rule; the text gives its line.
+
+    """
+    (file,) = (f for f in files.file if f.name == name)
+    reader = _Reader(file)
+    messages = reader.messages()
+    return Service(file.package, messages, tuple(reader.methods(messages)))

@@ -1,0 +1,192 @@
+"""Renders ``rtbridge/codec/_proto_generated.py``: straight-line conversions between protobuf messages and events."""
+
+from rtbridge._codegen.model import Field, Message, Method, Service
+from rtbridge._codegen.render_events import is_expiry, received_name
+from rtbridge._codegen.text import header
+
+
+def render(service: Service) -> str:
+    """The module's text."""
+    lines = header("Conversions between protobuf messages and events, one straight line each.")
+    answers = _filled(service)
+    lines += [
+        "from typing import Any, Final",
+        "",
+        "from google.protobuf.message import DecodeError",
+        "",
+        "from rtbridge import events",
+        "from rtbridge.clock import SYSTEM_CLOCK, Clock",
+        "from rtbridge.codec.base import Codec, unbase64",
+        "from rtbridge.codec.descriptors import message_class",
+        "from rtbridge.errors import InvalidMessage",
+        "from rtbridge.events.call import Call",
+        "from rtbridge.events.outcome import Outcome",
+        "from rtbridge.events.values import encode_payload, unix_seconds",
+        "",
+    ]
+    tops = {name for m in service.methods for name in _tops(m)}
+    lines += [f'_{name} = message_class("{service.package}.{name}")' for name in service.messages if name in tops]
+    lines += ["", ""]
+    for message in answers:
+        lines += _fill(service, message)
+    for method in service.methods:
+        lines += _decode(service, method) + _encode(service, method)
+    lines += ["", "#: How each call is read and written in protobuf, by kind.", "PROTO: Final[dict[str, Codec]] = {"]
+    for m in service.methods:
+        items = f", _decode_{m.kind}_item" if m.item_in else ", None" if m.item_out else ""
+        items += f", _encode_{m.kind}_item" if m.item_out else ""
+        lines.append(f'    "{m.kind}": Codec(_decode_{m.kind}, _encode_{m.kind}{items}),')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _tops(method: Method) -> set[str]:
+    return {
+        method.envelope_in or method.request.name,
+        method.envelope_out or method.response.name,
+    }
+
+
+def _filled(service: Service) -> list[Message]:
+    roots = {m.result.name for m in service.methods} | {m.item_out.message for m in service.methods if m.item_out}
+    names = roots | {m.name for m in service.reachable(*(service.messages[n] for n in roots))}
+    return [m for m in service.messages.values() if m.name in names]
+
+
+def _fill(service: Service, message: Message) -> list[str]:
+    name = service.class_name(message.name)
+    lines = [f"def _fill_{message.name}(w: Any, r: events.{name}, clock: Clock) -> None:"]
+    for field in message.fields:
+        lines += _fill_field(service, field)
+    if not message.fields:
+        lines.append('    """It has no fields."""')
+    return [*lines, "", ""]
+
+
+def _fill_field(service: Service, field: Field) -> list[str]:
+    n = field.name
+    if field.payload:
+        return [f"    if r.{n} is not None:", f"        w.{n} = encode_payload(r.{n})"]
+    if is_expiry(field):
+        return [f"    if r.{n} is not None:", f"        w.{n} = unix_seconds(r.{n}, clock)"]
+    if field.shape == "many" and field.message:
+        return [f"    for item in r.{n}:", f"        _fill_{field.message}(w.{n}.add(), item, clock)"]
+    if field.shape == "many":
+        return [f"    if r.{n}:", f"        w.{n}.extend(r.{n})"]
+    if field.shape == "map" and field.message:
+        return [
+            f"    for key, value in r.{n}.items():",
+            f"        _fill_{field.message}(w.{n}[key], value, clock)",
+        ]
+    if field.shape == "map":
+        return [f"    if r.{n}:", f"        w.{n}.update(r.{n})"]
+    if field.wrapper:
+        return [f"    if r.{n} is not None:", f"        w.{n}.value = r.{n}", f"        w.{n}.SetInParent()"]
+    if field.message:
+        return [
+            f"    if r.{n} is not None:",
+            f"        w.{n}.SetInParent()",
+            f"        _fill_{field.message}(w.{n}, r.{n}, clock)",
+        ]
+    return [f"    if r.{n}:", f"        w.{n} = r.{n}"]
+
+
+def _read_field(service: Service, field: Field, source: str) -> str:
+    n = field.name
+    if field.payload:
+        plain = f"{source}.{n} or None"
+        if field.twin:
+            plain = f'unbase64("{field.twin}", {source}.{field.twin}) if {source}.{field.twin} else {plain}'
+        return f"raw_{n}={plain}"
+    if field.shape == "many" and field.message:
+        return f"{n}=tuple({_read_message(service, field, 'item')} for item in {source}.{n})"
+    if field.shape == "many":
+        return f"{n}=tuple({source}.{n})"
+    if field.shape == "map":
+        return f"{n}=dict({source}.{n})"
+    if field.wrapper:
+        return f'{n}={source}.{n}.value if {source}.HasField("{n}") else None'
+    if field.message:
+        return f'{n}={_read_message(service, field, f"{source}.{n}")} if {source}.HasField("{n}") else None'
+    return f"{n}={source}.{n}"
+
+
+def _read_message(service: Service, field: Field, source: str) -> str:
+    inner = service.messages[field.message]
+    parts = ", ".join(_read_field(service, f, source) for f in inner.fields)
+    return f"events.{service.class_name(inner.name)}({parts})"
+
+
+def _decode(service: Service, m: Method) -> list[str]:
+    top = m.envelope_in or m.request.name
+    lines = [
+        f"def _decode_{m.kind}(data: bytes, call: Call) -> events.{m.event}:",
+        "    try:",
+        f"        m = _{top}.FromString(data)",
+        "    except DecodeError as exc:",
+        f'        raise InvalidMessage("not a {top} in protobuf") from exc',
+    ]
+    if m.start_in:
+        lines += [
+            f'    if not m.HasField("{m.start_in}"):',
+            f'        raise InvalidMessage("the first message of the stream has no {m.start_in}")',
+            f"    m = m.{m.start_in}",
+        ]
+    fields = ", ".join(_read_field(service, f, "m") for f in m.request.fields)
+    lines += [f"    return events.{m.event}(call=call, {fields})", "", ""]
+    if m.item_in:
+        inner = service.messages[m.item_in.message]
+        name = received_name(service, inner.name)
+        parts = ", ".join(_read_field(service, f, f"m.{m.item_in.name}") for f in inner.fields)
+        lines += [
+            f"def _decode_{m.kind}_item(data: bytes) -> events.{name}:",
+            "    try:",
+            f"        m = _{top}.FromString(data)",
+            "    except DecodeError as exc:",
+            f'        raise InvalidMessage("not a {top} in protobuf") from exc',
+            f'    if not m.HasField("{m.item_in.name}"):',
+            f'        raise InvalidMessage("a later message of the stream has no {m.item_in.name}")',
+            f"    return events.{name}({parts})",
+            "",
+            "",
+        ]
+    return lines
+
+
+def _encode(service: Service, m: Method) -> list[str]:
+    top = m.envelope_out or m.response.name
+    target = f"m.{m.start_out}" if m.start_out else "m"
+    lines = [
+        f"def _encode_{m.kind}(outcome: Outcome, clock: Clock) -> bytes:",
+        f"    m = _{top}()",
+        *([f"    {target}.SetInParent()"] if m.start_out else []),
+        "    result = outcome.result",
+        "    if result is not None:",
+        f"        {target}.result.SetInParent()",
+        f"        _fill_{m.result.name}({target}.result, result, clock)",
+    ]
+    if m.response.field("disconnect"):
+        lines += [
+            "    elif outcome.disconnect is not None:",
+            f"        {target}.disconnect.code = outcome.disconnect.code",
+            f"        {target}.disconnect.reason = outcome.disconnect.reason",
+        ]
+    if m.response.field("error"):
+        lines += [
+            "    elif outcome.error is not None:",
+            f"        {target}.error.code = outcome.error.code",
+            f"        {target}.error.message = outcome.error.message",
+            f"        {target}.error.temporary = outcome.error.temporary",
+        ]
+    lines += ["    return bytes(m.SerializeToString())", "", ""]
+    if m.item_out:
+        name = service.class_name(m.item_out.message)
+        lines += [
+            f"def _encode_{m.kind}_item(item: events.{name}) -> bytes:",
+            f"    m = _{top}()",
+            f"    m.{m.item_out.name}.SetInParent()",
+            f"    _fill_{m.item_out.message}(m.{m.item_out.name}, item, SYSTEM_CLOCK)",
+            "    return bytes(m.SerializeToString())",
+            "",
+            "",
+        ]
+    return lines

@@ -1,0 +1,40 @@
+"""Protobuf message classes, made from the checked-in descriptor set in a pool of our own.
+
+A generated ``_pb2`` module would register itself in protobuf's default pool, where a second copy of Centrifugo's
+messages (such as centrifuge-python's) makes the import of both fail.
+"""
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+#: The file inside this package, written by ``python -m rtbridge._codegen``.
+FILE = "descriptors.binpb"
+
+
+@cache
+def descriptor_set() -> descriptor_pb2.FileDescriptorSet:
+    """Every proto file that rtbridge speaks, without comments."""
+    return descriptor_pb2.FileDescriptorSet.FromString(resources.files(__package__).joinpath(FILE).read_bytes())
+
+
+@cache
+def pool() -> descriptor_pool.DescriptorPool:
+    """The private pool that holds those files."""
+    private = descriptor_pool.DescriptorPool()
+    for file in descriptor_set().file:
+        private.Add(file)
+    return private
+
+
+@cache
+def message_class(name: str) -> Any:
+    """The class of the message with that full name, ``centrifugal.centrifugo.proxy.ConnectRequest``.
+
+    Raises:
+        KeyError: No file describes it.
+
+    """
+    return message_factory.GetMessageClass(pool().FindMessageTypeByName(name))

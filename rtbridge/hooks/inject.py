@@ -1,0 +1,7 @@
+"""What a hook may ask for by argument name besides its event: name → (annotation, sentence)."""
+
+from typing import Final
+
+INJECTED: Final[dict[str, tuple[str, str]]] = {
+    "config": ("Config", "The configuration that rtbridge runs with."),
+}
