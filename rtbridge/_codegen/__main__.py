@@ -39,7 +39,7 @@ def formatted(text: str) -> str:
     """The text of a module as the project formats it."""
     config = Path(__file__).parents[2] / "pyproject.toml"
     options = ["--config", str(config)] if config.exists() else []
-    for step in (["check", "--fix", "--quiet", "--exit-zero", "--select", "I,F401"], ["format", "--quiet"]):
+    for step in (["check", "--fix", "--quiet", "--exit-zero", "--select", "I,F401,RUF022"], ["format", "--quiet"]):
         command = [sys.executable, "-m", "ruff", *step, *options, "--stdin-filename", "_generated.py", "-"]
         text = subprocess.run(command, input=text, text=True, capture_output=True, check=True).stdout
     return text

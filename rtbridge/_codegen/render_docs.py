@@ -13,8 +13,8 @@ _INTRO = """\
 
 <!-- Generated from proto/centrifugo/proxy.proto by `python -m rtbridge._codegen`; edit the proto, not this page. -->
 
-Every hook is a function marked with `rtbridge.hookimpl`, `async def` or `def`. A `def` hook may block: it runs on a thread
-unless it is marked `hookimpl(blocking=False)`. A hook takes the arguments it names and may leave out the rest:
+Every hook is a function marked with `rtbridge.hookimpl`, `async def` or `def`. A `def` hook may block: it runs on a
+thread unless it is marked `hookimpl(blocking=False)`. A hook takes the arguments it names and may leave out the rest:
 
 | argument | what it is |
 |---|---|

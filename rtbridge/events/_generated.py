@@ -14,6 +14,7 @@ from rtbridge.events.method import Method
 from rtbridge.events.values import NEVER, ExpireAt, Never, parse_payload
 
 __all__ = [
+    "METHODS",
     "CacheEmptyEvent",
     "CacheEmptyResult",
     "ChannelEvent",
@@ -23,7 +24,6 @@ __all__ = [
     "ConnectEvent",
     "ConnectResult",
     "FilterNode",
-    "METHODS",
     "MapPublishEvent",
     "MapPublishResult",
     "MapRemoveEvent",

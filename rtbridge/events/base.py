@@ -11,6 +11,8 @@ from rtbridge.events.values import check_expiry, decode_payload, parse_payload
 
 T = TypeVar("T")
 
+_SHOWN = ("client", "user", "channel", "method", "channels")
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One call of Centrifugo: the request's fields and what came with them.
@@ -24,6 +26,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     result_type: ClassVar[type[msgspec.Struct] | None] = None
 
     call: Call = msgspec.field(default_factory=Call)
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name in _SHOWN if (value := getattr(self, name, None))]
+        return f"{type(self).__name__}({', '.join(shown)})"  # it ends up in logs: no payload, no token
 
     @property
     def headers(self) -> Headers:
@@ -65,7 +71,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             return cached[1]
         if getattr(self, "encoding", "") == "binary":
             raise BinaryPayload(
-                f"{type(self).__name__}.data: the proxy has binary_encoding, its payloads are bytes; read event.raw_data"
+                f"{type(self).__name__}.data: the proxy has binary_encoding, so read the bytes in event.raw_data"
             )
         value = decode_payload(raw, "data")
         self.call.data = raw, value

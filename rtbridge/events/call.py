@@ -1,6 +1,6 @@
 """What comes with an event besides its fields: headers, deadline, scratch state and the pending answer."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from rtbridge.clock import SYSTEM_CLOCK, Clock
@@ -43,6 +43,12 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({sorted(self._map())})"  # names only: values are cookies and tokens
+
+    def pairs(self) -> Iterable[tuple[str | bytes, str | bytes]]:
+        """Name and value of each header, as they came."""
+        if self._index is None:
+            return self._pairs
+        return [(name, value) for name, values in self._index.items() for value in values]
 
     def getall(self, name: str) -> list[str]:
         """Every value of a name, in the order they came; empty when there is none."""
@@ -93,7 +99,7 @@ class Call:
         self.data: tuple[bytes, Any] | None = None  # raw bytes and their decoded value, together: an event
         self.meta: tuple[bytes, Any] | None = None  # replaced by a middleware brings other bytes
         self.incoming: AsyncIterator[Any] | None = None
-        self.stream: AsyncIterator[Any] | None = None
+        self.stream: AsyncGenerator[Any, None] | None = None
         self.lease: Any = None  # the thread of this event's blocking hooks
         self.trail: Any = None  # why nobody answered, noted while the chain runs
 

@@ -6,8 +6,9 @@ import msgspec
 
 from rtbridge.errors import ClientError, Disconnect
 
-#: A call that fails as a call: Centrifugo treats it as an outage. ``unimplemented`` and ``invalid`` choose the status.
-Failure = Literal["internal", "unimplemented", "invalid"]
+#: A call that fails as a call: Centrifugo treats it as an outage. All but ``cancelled`` choose a
+#: status; after that one nobody listens any more.
+Failure = Literal["internal", "unimplemented", "invalid", "cancelled"]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,377 @@
+"""Event → hooks → outcome → reply. Decides everything and knows no wire.
+
+A transport hands over the event and a function that writes an outcome in its wire's bytes. Writing happens in here,
+because a result that cannot be written is a fault of the hook that made it and is answered like one.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from rtbridge.admission import Admission
+from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.denial import Denials, Throttle, explain, raised
+from rtbridge.errors import ClientError, Disconnect, Overloaded, RtbridgeError, WrongAnswer
+from rtbridge.events import METHODS, Event, InvalidEvent, Outcome
+from rtbridge.hooks import Chain, Threads
+from rtbridge.hooks.chain import LifecycleChain
+from rtbridge.hooks.steps import Mode, Step
+
+log = logging.getLogger("rtbridge.events")
+
+#: Part of the caller's time that is kept for the reply to travel in, and its bound in seconds.
+_MARGIN_SHARE: Final = 0.1
+_MARGIN_MAX: Final = 0.05
+
+Encode = Callable[[Outcome, Clock], bytes]
+
+_CANCELLED: Final = Outcome(failure="cancelled", why="the caller went away")
+
+
+class Reply(NamedTuple):
+    """What a transport sends.
+
+    Attributes:
+        outcome: The decision; its ``failure`` asks for a failed call in place of the payload.
+        payload: The answer's bytes; empty for a failed call.
+
+    """
+
+    outcome: Outcome
+    payload: bytes
+
+
+class StreamFailed(RtbridgeError):
+    """A stream ends with an error: Centrifugo unsubscribes the client with 2500, and SDKs subscribe again."""
+
+
+class Bridge:
+    """Answers events.
+
+    Args:
+        chains: The compiled hooks, by kind.
+        lifecycle: The compiled life-cycle hooks, by name.
+        denials: What silence and failures answer.
+        concurrency: Events answered at once.
+        hook_timeout: Seconds that the hooks of one event may take, beside the caller's deadline; None for no bound.
+        threads: Threads for blocking hooks.
+        clock: Measures durations and expiries.
+
+    """
+
+    def __init__(
+        self,
+        chains: Mapping[str, Chain],
+        lifecycle: Mapping[str, LifecycleChain],
+        *,
+        denials: Denials | None = None,
+        concurrency: int = 1000,
+        hook_timeout: float | None = None,
+        threads: int = 32,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.clock = clock
+        self._chains = chains
+        self._after = lifecycle["after_event"].steps
+        self._on_error = lifecycle["on_error"].steps
+        self.denials = denials or Denials()
+        self._admission = Admission(concurrency)
+        self._hook_timeout = hook_timeout
+        self._threads = Threads(threads)
+        self._throttle = Throttle(clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._draining = False
+        self._before_first: Callable[[], Awaitable[object]] | None = None
+        for chain in chains.values():
+            chain.use(self._threads)
+
+    def before_first(self, boot: Callable[[], Awaitable[object]]) -> None:
+        """Await ``boot`` when the first event comes, before its hooks run; it has to allow concurrent calls."""
+        self._before_first = boot
+
+    @property
+    def active(self) -> int:
+        """Events that are being answered."""
+        return self._admission.active
+
+    async def handle(self, event: Event, encode: Encode) -> Reply:
+        """The reply to an event; every event gets one.
+
+        Raises:
+            asyncio.CancelledError: The caller went away.
+
+        """
+        if self._before_first is not None:
+            await self._before_first()
+            self._before_first = None
+        admission, clock = self._admission, self.clock
+        started = clock.monotonic()
+        error: BaseException | None = None
+        if admission.active < admission.limit:
+            admission.active += 1
+        else:
+            try:
+                await admission.wait(event.time_remaining())
+            except Overloaded as exc:
+                outcome = self.denials.failed(event.kind, str(exc))
+                self._line(event, outcome, started, logging.WARNING)
+                return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
+        try:
+            outcome, error = await self._decide(event)
+            payload = b""
+            if outcome.failure is None:
+                try:
+                    payload = encode(outcome, clock)
+                except Exception as exc:
+                    outcome, error = self.denials.failed(event.kind, f"the answer cannot be written: {exc}"), exc
+                    self._report(event, outcome, exc)
+                    payload = b"" if outcome.failure else encode(outcome, clock)
+        except asyncio.CancelledError:
+            self._line(event, _CANCELLED, started, logging.INFO)
+            self._finish(event, _CANCELLED, None)
+            raise
+        finally:
+            admission.leave()
+        if log.isEnabledFor(logging.INFO):
+            self._line(event, outcome, started, logging.INFO)
+        if outcome.stream is None and (self._after or error is not None or event.call.lease or event.call.stream):
+            self._finish(event, outcome, error)
+        return Reply(outcome, payload)
+
+    async def _decide(self, event: Event) -> tuple[Outcome, BaseException | None]:
+        kind, call = event.kind, event.call
+        limit = self._hook_timeout
+        if call.deadline is not None:
+            remaining = max(0.0, call.deadline - self.clock.monotonic())
+            remaining -= min(_MARGIN_MAX, remaining * _MARGIN_SHARE)
+            limit = remaining if limit is None else min(limit, remaining)
+        try:
+            if limit is None:
+                answer = await self._chains[kind].run(event)
+            else:
+                answer = await self._bounded(event, limit)
+        except (Disconnect, ClientError) as exc:
+            outcome, lost = raised(METHODS.get(kind), exc)
+            if lost:
+                self._warn(f"lost {kind}", "%s: %s", event, lost)
+            return outcome, None
+        except _TimedOut as exc:
+            outcome = self.denials.failed(kind, f"its hooks took longer than {limit:.2f} s")
+            self._report(event, outcome, exc)
+            return outcome, exc
+        except Exception as exc:
+            outcome = self.denials.failed(kind, _brief(exc))
+            self._report(event, outcome, exc)
+            return outcome, exc
+        if answer is None:
+            return self._deny(event), None
+        if isinstance(answer, Disconnect | ClientError):
+            outcome, lost = raised(METHODS.get(kind), answer)
+            if lost:
+                self._warn(f"lost {kind}", "%s: %s", event, lost)
+            return outcome, None
+        return Outcome(result=answer, stream=call.stream), None
+
+    async def _bounded(self, event: Event, limit: float) -> Any:
+        # asyncio.timeout does the same for three times the price, and this is on the way of every event.
+        task = asyncio.current_task()
+        assert task is not None
+        expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(limit, expire)
+        try:
+            return await self._chains[event.kind].run(event)
+        except asyncio.CancelledError:
+            if expired and task.uncancel() <= 0:
+                raise _TimedOut(f"no answer after {limit:.2f} s") from None
+            raise
+        finally:
+            timer.cancel()
+
+    def _deny(self, event: Event) -> Outcome:
+        outcome = self.denials.silence(event.kind)
+        why = str(event.error) if isinstance(event, InvalidEvent) else explain(event, self._chains[event.kind])
+        self._warn(f"denied {event.kind} {why.partition(',')[0]}", "%s denied: %s", event, why)
+        return Outcome(
+            result=outcome.result,
+            disconnect=outcome.disconnect,
+            error=outcome.error,
+            failure=outcome.failure,
+            denied_by_default=True,
+            why=why,
+        )
+
+    def _warn(self, key: str, text: str, event: Event, why: str) -> None:
+        held = self._throttle.admit(key)
+        if held is None:
+            return
+        more = f" ({held} more like it since the last time)" if held else ""
+        log.warning(text, describe(event), why + more, extra={"event": _fields(event)})
+
+    def _report(self, event: Event, outcome: Outcome, error: BaseException) -> None:
+        lease = event.call.lease
+        if isinstance(error, _TimedOut) and lease is not None and lease.busy:
+            log.error(
+                "%s: %s; its thread stays busy until the hook returns, it is here:\n%s",
+                describe(event),
+                outcome.why,
+                lease.stack(),
+                extra={"event": _fields(event)},
+            )
+            return
+        trace = None if isinstance(error, _TimedOut | WrongAnswer) else error
+        log.error("%s: %s", describe(event), outcome.why, exc_info=trace, extra={"event": _fields(event)})
+
+    def _line(self, event: Event, outcome: Outcome, started: float, level: int) -> None:
+        if not log.isEnabledFor(level):
+            return
+        took = (self.clock.monotonic() - started) * 1000
+        fields = _fields(event) | {"outcome": outcome.label, "ms": round(took, 3), "via": event.call.via}
+        log.log(level, "%s → %s in %.1f ms", describe(event), outcome.label, took, extra={"event": fields})
+
+    def _finish(self, event: Event, outcome: Outcome, error: BaseException | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._finished(event, outcome, error))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finished(self, event: Event, outcome: Outcome, error: BaseException | None) -> None:
+        call = event.call
+        try:
+            if error is not None:
+                await self._run_all(self._on_error, event, error)
+            await self._run_all(self._after, event, outcome)
+            if call.stream is not None and outcome.stream is None:
+                await call.stream.aclose()  # its first message could not be written
+        finally:
+            if call.lease is not None:
+                lease, call.lease = call.lease, None
+                lease.release()
+
+    async def _run_all(self, steps: tuple[Step, ...], event: Event, given: object) -> None:
+        call = event.call
+        for step in steps:
+            try:
+                if step.mode is Mode.BLOCKING:
+                    if call.lease is None:
+                        call.lease = await self._threads.lease()
+                    await call.lease.run(lambda step=step: step.run(event, given))
+                else:
+                    result = step.run(event, given)  # type: ignore[call-arg]
+                    if hasattr(result, "__await__"):
+                        await result
+            except Exception:
+                log.exception("%s failed for %s", step.name, describe(event), extra={"event": _fields(event)})
+
+    async def run_step(self, step: Step) -> None:
+        """Run a life-cycle hook that belongs to no event, on a thread where it blocks."""
+        if step.mode is Mode.BLOCKING:
+            lease = await self._threads.lease()
+            try:
+                await lease.run(step.run)  # type: ignore[arg-type]  # life-cycle steps take no event
+            finally:
+                lease.release()
+            return
+        result = step.run()  # type: ignore[call-arg]
+        if hasattr(result, "__await__"):
+            await result
+
+    async def items(self, event: Event, outcome: Outcome) -> AsyncGenerator[Any, None]:
+        """What a stream yields after its first message.
+
+        Raises:
+            StreamFailed: A hook raised what is no answer, yielded something else than a publication, or rtbridge stops.
+
+        """
+        item_type = METHODS[event.kind].item
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        error: Exception | None = None
+        started = self.clock.monotonic()
+        ended = "ok"
+        try:
+            async for item in outcome.stream:
+                if item_type is None or not isinstance(item, item_type):
+                    name = item_type.__name__ if item_type else "nothing"
+                    raise WrongAnswer(f"the stream of {describe(event)} yielded {type(item).__name__}, not {name}")
+                yield item
+        except (Disconnect, ClientError) as exc:
+            ended = str(exc)
+        except asyncio.CancelledError:
+            ended = "cancelled"
+            if self._draining and task.uncancel() <= 0:
+                raise StreamFailed("rtbridge stops") from None
+            raise
+        except Exception as exc:
+            error, ended = exc, "failure internal"
+            self._report(event, Outcome(failure="internal", why=_brief(exc)), exc)
+            raise StreamFailed("a hook of the stream failed") from exc
+        finally:
+            self._streams.discard(task)
+            close = getattr(outcome.stream, "aclose", None)
+            if close is not None:
+                await close()
+            took = self.clock.monotonic() - started
+            log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": _fields(event)})
+            self._finish(event, outcome, error)
+
+    async def drain(self) -> None:
+        """Wait until every event is answered and its after-event hooks have run. Streams end at once, with 2500."""
+        self._draining = True
+        for task in list(self._streams):
+            task.cancel()
+        while self._admission.active or self._admission.waiting or self._streams or self._tasks:
+            pending = [*self._tasks, *self._streams]
+            if pending:
+                await asyncio.wait(pending, timeout=0.05)
+            else:
+                await asyncio.sleep(0.005)
+
+    def close(self) -> None:
+        """Let the threads of blocking hooks end."""
+        self._threads.close()
+
+
+class _TimedOut(Exception):
+    """The hooks of an event took too long."""
+
+
+def _brief(error: BaseException) -> str:
+    if isinstance(error, RtbridgeError):
+        return f"{type(error).__name__}: {error}"
+    # The text of a foreign exception may repeat a payload; it goes into the traceback of the log and nowhere else.
+    return f"a hook raised {type(error).__name__}"
+
+
+def _clip(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}…")
+
+
+def describe(event: Event) -> str:
+    """The event in a few words for people: kind, channel or method, user, client; never data, tokens or headers."""
+    words = [event.kind]
+    for name in ("channel", "method"):
+        value = getattr(event, name, None)
+        if value:
+            words.append(_clip(value))
+    for name in ("user", "client"):
+        value = getattr(event, name, None)
+        if value:
+            words.append(f"{name}={_clip(value)}")
+    return " ".join(words)
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    fields = {"kind": event.kind}
+    for name in ("channel", "method", "user", "client"):
+        value = getattr(event, name, None)
+        if value:
+            fields[name] = value[:200]
+    return fields

@@ -1,0 +1,127 @@
+"""What a routed listener is called with: captures and typed payloads, found by name and annotation at start."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rtbridge.errors import PluginError
+from rtbridge.events import Event, Method
+from rtbridge.events.values import parse_payload
+from rtbridge.hooks.patterns import Pattern
+from rtbridge.hooks.steps import Mode, Step, mode_of, name_of, source_of
+
+_Argument = Callable[[Any, Mapping[str, str]], Any]
+
+
+class Listener(NamedTuple):
+    """A routed listener, its arguments worked out."""
+
+    kind: str
+    pattern: Pattern
+    priority: int
+    function: Callable[..., Any]
+    arguments: tuple[tuple[str, _Argument], ...]
+    mode: Mode
+    name: str
+    source: str
+
+    def bind(self, captures: Mapping[str, str]) -> Step:
+        """The step for an event that matched with those captures."""
+        return Step(partial(self._call, captures), self.mode, self.name, self.source, self.pattern.text)
+
+    def _call(self, captures: Mapping[str, str], event: Event) -> Any:
+        return self.function(**{name: read(event, captures) for name, read in self.arguments})
+
+
+def make_listener(
+    method: Method,
+    pattern: Pattern,
+    priority: int,
+    blocking: bool | None,
+    function: Callable[..., Any],
+    injected: Mapping[str, object],
+) -> Listener:
+    """The listener for a decorated function.
+
+    Raises:
+        PluginError: An argument is unknown, or the function cannot be a listener; both are named.
+
+    """
+    name = name_of(function)
+    where = f"{name} ({source_of(function)}), routed {method.hook}({pattern.text!r})"
+    try:
+        mode = mode_of(function, blocking)
+    except ValueError as exc:
+        raise PluginError(f"{where}: {exc}") from exc
+    if (mode is Mode.STREAM) and not method.stream:
+        raise PluginError(f"{where}: is an async generator, and {method.event.__name__} is no stream")
+    try:
+        parameters = inspect.signature(function).parameters
+        hints = typing.get_type_hints(inspect.unwrap(function))
+    except (NameError, TypeError, ValueError) as exc:
+        raise PluginError(f"{where}: its annotations cannot be read: {exc}") from exc
+    payloads = {name for name in ("data", "meta") if hasattr(method.event, name)}
+    allowed = ["event", *pattern.captures, *sorted(payloads), *injected]
+    clash = sorted({"event", "data", "meta", *injected} & set(pattern.captures))
+    if clash:
+        raise PluginError(f"{where}: the pattern captures {clash[0]!r}, which is the name of an argument")
+    arguments: list[tuple[str, _Argument]] = []
+    for parameter in parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise PluginError(f"{where}: arguments go by name; {parameter} cannot be filled")
+        if parameter.name not in allowed:
+            if parameter.default is not parameter.empty:
+                continue
+            raise PluginError(f"{where}: argument {parameter.name!r} is unknown; there are {', '.join(allowed)}")
+        model = hints.get(parameter.name, Any)
+        arguments.append((parameter.name, _reader(parameter.name, model, pattern, injected)))
+    return Listener(method.kind, pattern, priority, function, tuple(arguments), mode, name, source_of(function))
+
+
+def _reader(name: str, model: Any, pattern: Pattern, injected: Mapping[str, object]) -> _Argument:
+    if name == "event":
+        return lambda event, _: event
+    if name in pattern.captures:
+        return lambda _, captures: captures[name]
+    if name in injected:
+        value = injected[name]
+        return lambda _e, _c: value
+    if name == "meta":
+        if model in (Any, object):
+            return lambda event, _: event.meta
+        return lambda event, _: event.meta_as(model)
+    return _data_reader(model)
+
+
+def _data_reader(model: Any) -> _Argument:
+    if model in (Any, object):
+        return lambda event, _: event.data
+    optional = False
+    if isinstance(model, types.UnionType) or typing.get_origin(model) is typing.Union:
+        rest = tuple(part for part in typing.get_args(model) if part is not type(None))
+        optional = len(rest) < len(typing.get_args(model))
+        if len(rest) == 1:
+            model = rest[0]
+    if model is bytes:
+        return lambda event, _: event.raw_data if optional else event.raw_data or b""
+    if hasattr(model, "model_validate_json"):
+        parse: Callable[[bytes | None], Any] = lambda raw: parse_payload(raw, model, "data")  # noqa: E731  # one of two
+    else:
+        parse = partial(_parse, msgspec.json.Decoder(model), model)
+    if optional:
+        return lambda event, _: None if event.raw_data is None else parse(event.raw_data)
+    return lambda event, _: parse(event.raw_data)
+
+
+def _parse(decoder: msgspec.json.Decoder[Any], model: Any, raw: bytes | None) -> Any:
+    if raw is not None:
+        try:
+            return decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # told again, slower and in words
+    return parse_payload(raw, model, "data")

@@ -1,0 +1,1 @@
+"""How calls reach the bridge: gRPC, HTTP, and the same process."""

@@ -1,0 +1,82 @@
+"""How calls reach the bridge. A transport carries and decides nothing: one file each, one contract suite for all."""
+
+import hmac
+from collections.abc import Iterable
+from typing import Protocol
+
+from rtbridge.bridge import Bridge, Reply
+from rtbridge.clock import Clock
+from rtbridge.codec import Codec
+from rtbridge.errors import InvalidMessage
+from rtbridge.events import Call, InvalidEvent, Method, Outcome
+
+
+class Transport(Protocol):
+    """Something that listens for calls and answers them through a bridge."""
+
+    @property
+    def name(self) -> str:
+        """As ``event.via`` shows it."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where it listens, once started: ``127.0.0.1:30000``."""
+        ...
+
+    async def start(self) -> None:
+        """Bind and begin to take calls.
+
+        Raises:
+            ListenError: The address cannot be bound, or the TLS files cannot be used.
+
+        """
+        ...
+
+    async def stop(self, timeout: float) -> None:
+        """Take no new calls, wait up to ``timeout`` seconds for those under way, then end."""
+        ...
+
+
+class Secret:
+    """The shared secret that proxy calls carry; several values while one is being replaced by another.
+
+    Args:
+        key: The header's or metadata's name, lowercase.
+        values: The values that are accepted.
+
+    """
+
+    __slots__ = ("_values", "key")
+
+    def __init__(self, key: str, values: Iterable[str]) -> None:
+        self.key = key.lower()
+        self._values = [value.encode() for value in values]
+
+    def admits(self, given: Iterable[str | bytes]) -> bool:
+        """Whether one of the given values is accepted; the time it takes tells nothing about which, or how nearly."""
+        accepted = False
+        for value in given:
+            raw = value.encode() if isinstance(value, str) else value
+            for known in self._values:
+                accepted |= hmac.compare_digest(raw, known)
+        return accepted
+
+
+async def refuse(
+    bridge: Bridge, call: Call, error: Exception, *, name: str, raw: bytes, method: Method | None, codec: Codec | None
+) -> Reply:
+    """The reply to a call that cannot be decoded, or whose kind is unknown (``method`` is None).
+
+    ``on_invalid`` may answer in its place where the kind is known and its answer can carry an error.
+    """
+
+    def encode(outcome: Outcome, clock: Clock) -> bytes:
+        if method is None or codec is None or method.silence != "disconnect":
+            raise InvalidMessage("on_invalid answered a call that cannot carry the answer")
+        return codec.encode(outcome, clock)
+
+    reply = await bridge.handle(InvalidEvent(call=call, method=name, raw=raw, error=error), encode)
+    if method is None and reply.outcome.failure == "invalid":
+        return Reply(Outcome(failure="unimplemented", denied_by_default=True, why=reply.outcome.why), b"")
+    return reply
