@@ -1,0 +1,57 @@
+"""``.rr.yaml``: RoadRunner's file, read into a typed, frozen model.
+
+.. code-block:: text
+
+    document   YAML → tree with positions       tree       what that is
+    options    -o key.path=value over it        roadrunner what is not read, and why
+    dotenv     .env → variables                 interpolate ${VAR} in texts
+    model      keys, types, defaults            kinds, values, shape  how one value is read
+    convert    tree → model                     faults     every error text
+    schema     model → JSON Schema              load       the way through all of it
+"""
+
+from rtbridge.config.load import Loaded, load_config, parse_config
+from rtbridge.config.model import (
+    Centrifuge,
+    ClientTls,
+    Config,
+    DisconnectAnswer,
+    DynamicAllocator,
+    ErrorAnswer,
+    HttpProxy,
+    Limits,
+    Logs,
+    Pool,
+    Rtbridge,
+    Secret,
+    Server,
+    ServerTls,
+    Supervisor,
+    Unhandled,
+)
+from rtbridge.config.schema import json_schema
+from rtbridge.config.values import Address
+
+__all__ = [
+    "Address",
+    "Centrifuge",
+    "ClientTls",
+    "Config",
+    "DisconnectAnswer",
+    "DynamicAllocator",
+    "ErrorAnswer",
+    "HttpProxy",
+    "Limits",
+    "Loaded",
+    "Logs",
+    "Pool",
+    "Rtbridge",
+    "Secret",
+    "Server",
+    "ServerTls",
+    "Supervisor",
+    "Unhandled",
+    "json_schema",
+    "load_config",
+    "parse_config",
+]

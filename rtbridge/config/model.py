@@ -1,0 +1,314 @@
+"""The keys of ``.rr.yaml``: names, types, bounds, defaults and descriptions. Errors and the JSON Schema come from here.
+
+``Meta(extra=...)`` says what msgspec has no word for:
+
+=================  ==================================================================================
+``kind``           a :class:`~rtbridge.config.kinds.Kind`, where the type alone does not say how to read it
+``secret``         the value is never shown
+``when_present``   the default where the section is written but the key is not
+``aliases``        other spellings of a value
+``later``          values of a version to come
+``hint``           added to the text of what is allowed
+``notice``         one line for a user who sets the key
+``placeholder``    stands for a value that a missing variable would have given
+=================  ==================================================================================
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, field
+
+from rtbridge.config.kinds import ADDRESS, CODE, DURATION, ENV_VALUE, FILE, HEADER, SECRET, SIZE
+from rtbridge.config.values import Address
+from rtbridge.errors import ClientError, Disconnect
+
+#: gRPC counts milliseconds in 32 bits, which ends at 24.8 days.
+MAX_DURATION: Final = 24 * 86_400
+#: gRPC counts the bytes of a message in 32 bits.
+MAX_SIZE: Final = 2**31 - 1
+
+Duration: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_DURATION, extra={"kind": DURATION})]
+PositiveDuration: TypeAlias = Annotated[float, Meta(ge=0.001, le=MAX_DURATION, extra={"kind": DURATION})]
+Size: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_SIZE, extra={"kind": SIZE})]
+AddressText: TypeAlias = Annotated[Address, Meta(extra={"kind": ADDRESS})]
+File: TypeAlias = Annotated[Path, Meta(extra={"kind": FILE})]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+NonEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
+SecretText: TypeAlias = Annotated[str, Meta(extra={"kind": SECRET, "secret": True})]
+EnvName: TypeAlias = Annotated[str, Meta(pattern=r"^[^=\0]+\Z", extra={"hint": "a name without = and NUL"})]
+EnvValue: TypeAlias = Annotated[str, Meta(extra={"kind": ENV_VALUE, "secret": True})]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping of the file with known keys."""
+
+
+class ClientTls(Section, frozen=True, kw_only=True):
+    """A certificate and its key."""
+
+    cert: Annotated[File, Meta(description="PEM file of the certificate.")]
+    key: Annotated[File, Meta(description="PEM file of the private key.")]
+
+
+class ServerTls(ClientTls, frozen=True, kw_only=True):
+    """TLS for what listens."""
+
+    client_ca: Annotated[
+        File | None,
+        Meta(description="PEM file of the authority whose client certificates are wanted (mutual TLS); null = none."),
+    ] = None
+
+
+class DynamicAllocator(Section, frozen=True, kw_only=True):
+    """RoadRunner's extra workers."""
+
+    max_workers: Annotated[int, Meta(ge=1, le=100, description="Extra workers at most.")] = 10
+    spawn_rate: Annotated[int, Meta(ge=1, le=100, description="Workers started per second at most.")] = 5
+    idle_timeout: Annotated[PositiveDuration, Meta(description="How long an idle extra worker is kept.")] = 60.0
+
+
+class Supervisor(Section, frozen=True, kw_only=True):
+    """RoadRunner's limits of a worker."""
+
+    watch_tick: Annotated[Duration, Meta(description="How often workers are looked at.")] = 5.0
+    ttl: Annotated[Duration, Meta(description="Age at which a worker is replaced; 0s = never.")] = 0.0
+    idle_ttl: Annotated[Duration, Meta(description="Idle time after which a worker is replaced; 0s = never.")] = 0.0
+    exec_ttl: Annotated[Duration, Meta(description="Time that one call may take; 0s = no limit.")] = 0.0
+    max_worker_memory: Annotated[Count, Meta(description="Megabytes after which a worker is replaced; 0 = never.")] = 0
+
+
+class Pool(Section, frozen=True, kw_only=True):
+    """Worker processes, with RoadRunner's keys; this version runs everything in one process."""
+
+    debug: Annotated[bool, Meta(description="One process in all.")] = False
+    num_workers: Annotated[int, Meta(ge=0, le=500, description="Worker processes; 0 = one for each CPU.")] = 0
+    max_jobs: Annotated[Count, Meta(description="Calls after which a worker is replaced; 0 = never.")] = 0
+    max_queue_size: Annotated[Count, Meta(description="Calls that may wait for a worker; 0 = no limit.")] = 10_000
+    allocate_timeout: Annotated[Duration, Meta(description="Wait for a free worker or for one to start.")] = 60.0
+    reset_timeout: Annotated[Duration, Meta(description="Time that replacing all workers may take.")] = 60.0
+    stream_timeout: Annotated[Duration, Meta(description="Time that stopping a stream may take.")] = 60.0
+    destroy_timeout: Annotated[Duration, Meta(description="Time that stopping all workers may take.")] = 60.0
+    dynamic_allocator: Annotated[DynamicAllocator | None, Meta(description="Extra workers when none is free.")] = None
+    supervisor: Annotated[Supervisor | None, Meta(description="Limits of a worker.")] = None
+
+
+class Centrifuge(Section, frozen=True, kw_only=True):
+    """Centrifugo: where its proxy calls arrive, and where its server API is."""
+
+    proxy_address: Annotated[
+        AddressText | None,
+        Meta(
+            description="Where the gRPC proxy listens for Centrifugo's calls; null = it does not.",
+            extra={"when_present": "tcp://127.0.0.1:30000"},
+        ),
+    ] = None
+    grpc_api_address: Annotated[AddressText, Meta(description="Centrifugo's gRPC server API.")] = Address(
+        host="127.0.0.1", port=10000
+    )
+    name: Annotated[NonEmpty, Meta(description="Name of this application.")] = "rtbridge"
+    version: Annotated[str, Meta(description="Version of this application.")] = "1.0.0"
+    use_compressor: Annotated[bool, Meta(description="gzip on calls to the server API.")] = False
+    tls: Annotated[ClientTls | None, Meta(description="Client certificate for the server API.")] = None
+    pool: Annotated[
+        Pool, Meta(description="Worker processes; accepted for later, this version runs everything in one process.")
+    ] = Pool()
+    lazy_boot: Annotated[bool, Meta(description="Load plugins at the first event instead of at the start.")] = False
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """What runs hooks."""
+
+    env: Annotated[
+        Mapping[EnvName, EnvValue],
+        Meta(description="Environment of whatever runs hooks; names keep their case."),
+    ] = field(default_factory=dict[str, str])
+
+    def __repr__(self) -> str:
+        return f"Server(env=<{len(self.env)} variables>)"
+
+
+class Logs(Section, frozen=True, kw_only=True):
+    """What is logged, and how."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least severe level that is logged.", extra={"aliases": {"warn": "warning"}}),
+    ] = "info"
+    encoding: Annotated[
+        Literal["console", "json"], Meta(description="Lines for people, or one JSON object on each line.")
+    ] = "console"
+
+
+class HttpProxy(Section, frozen=True, kw_only=True):
+    """Centrifugo's HTTP proxy protocol."""
+
+    address: Annotated[AddressText, Meta(description="Where the HTTP proxy listens for Centrifugo's calls.")]
+
+
+class Secret(Section, frozen=True, kw_only=True):
+    """What every proxy call has to carry."""
+
+    key: Annotated[
+        str,
+        Meta(description="Header or gRPC metadata key that carries the secret.", extra={"kind": HEADER}),
+    ] = "x-proxy-key"
+    values: Annotated[
+        tuple[SecretText, ...],
+        Meta(min_length=1, description="Accepted secrets; several while one replaces another."),
+    ]
+
+    def __repr__(self) -> str:
+        return f"Secret(key={self.key!r}, values=<{len(self.values)} hidden>)"
+
+
+class DisconnectAnswer(Section, frozen=True, kw_only=True):
+    """A disconnect, as :class:`rtbridge.errors.Disconnect` takes it."""
+
+    code: Annotated[
+        int | str,
+        Meta(
+            description="4000-4999, or one of Centrifugo's own codes by number or name.",
+            extra={"kind": CODE, "placeholder": 4500},
+        ),
+    ]
+    reason: Annotated[str | None, Meta(description="At most 123 bytes; null = the code's own text, if it has one.")] = (
+        None
+    )
+
+    def __post_init__(self) -> None:
+        self.exception()
+
+    def exception(self) -> Disconnect:
+        """A new exception to raise."""
+        return Disconnect(self.code, self.reason)
+
+
+class ErrorAnswer(Section, frozen=True, kw_only=True):
+    """An error reply, as :class:`rtbridge.errors.ClientError` takes it."""
+
+    code: Annotated[
+        int | str,
+        Meta(
+            description="400-1999, or one of Centrifugo's own 100-113 by number or name.",
+            extra={"kind": CODE, "placeholder": 400},
+        ),
+    ]
+    message: Annotated[
+        str | None, Meta(description="Text for the client; null = the code's own text, if it has one.")
+    ] = None
+    temporary: Annotated[
+        bool | None, Meta(description="Whether the client may try again; null = as the code says, else false.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        self.exception()
+
+    def exception(self) -> ClientError:
+        """A new exception to raise."""
+        return ClientError(self.code, self.message, temporary=self.temporary)
+
+
+class Unhandled(Section, frozen=True, kw_only=True):
+    """How an event is denied that no hook answered: exactly one of both."""
+
+    disconnect: Annotated[DisconnectAnswer | None, Meta(description="Close the client's connection.")] = None
+    error: Annotated[ErrorAnswer | None, Meta(description="Answer with an error; the connection stays.")] = None
+
+    def __post_init__(self) -> None:
+        if (self.disconnect is None) == (self.error is None):
+            found = "neither disconnect nor error" if self.error is None else "both disconnect and error"
+            raise ValueError(f"found {found}, allowed: exactly one of the two")
+
+    def exception(self) -> Disconnect | ClientError:
+        """A new exception to raise."""
+        answer = self.disconnect or self.error
+        assert answer is not None
+        return answer.exception()
+
+
+#: The shipped answer to an event that nobody answers, under the key ``default``.
+NOT_HANDLED: Final = Unhandled(disconnect=DisconnectAnswer(code=4500, reason="not handled"))
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """Bounds of what is taken in."""
+
+    concurrency: Annotated[int, Meta(ge=1, description="Events answered at once; more are told to try again.")] = 1000
+    message_size: Annotated[Size, Meta(description="Largest proxy request.")] = 4 * 1024**2
+    header_size: Annotated[Size, Meta(description="Largest set of headers or metadata.")] = 16 * 1024
+    hook_timeout: Annotated[
+        PositiveDuration | None,
+        Meta(description="Time that the hooks of one event may take; null = the caller's own deadline only."),
+    ] = None
+    worker_concurrency: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Events that one worker process answers at once; accepted for later.",
+            extra={"notice": "has no effect: everything runs in one process in this version"},
+        ),
+    ] = None
+
+
+class Rtbridge(Section, frozen=True, kw_only=True):
+    """What RoadRunner has no word for."""
+
+    plugins: Annotated[
+        tuple[NonEmpty, ...], Meta(description="Modules whose hooks and routers are registered, in this order.")
+    ] = ()
+    entry_points: Annotated[bool, Meta(description="Load installed plugins of the entry-point group rtbridge.")] = True
+    grpc_server: Annotated[
+        Literal["grpcio"], Meta(description="What serves the gRPC proxy.", extra={"later": ("builtin",)})
+    ] = "grpcio"
+    http_proxy: Annotated[
+        HttpProxy | None, Meta(description="The same events as JSON over HTTP; null = not served.")
+    ] = None
+    secret: Annotated[
+        Secret | None, Meta(description="A secret wanted in header or metadata of every proxy call; null = none.")
+    ] = None
+    tls: Annotated[ServerTls | None, Meta(description="TLS of the gRPC and HTTP proxies; null = plaintext.")] = None
+    unhandled: Annotated[
+        Mapping[str, Unhandled],
+        Meta(description="How events are denied that no hook answers: an event's name, or default for the others."),
+    ] = field(default_factory=lambda: {"default": NOT_HANDLED})
+    limits: Annotated[Limits, Meta(description="Bounds of what is taken in.")] = Limits()
+    threads: Annotated[int, Meta(ge=1, le=1024, description="Threads for hooks that block.")] = 32
+    drain_timeout: Annotated[Duration, Meta(description="Time that events get to end when the process stops.")] = 30.0
+    max_connection_age: Annotated[
+        Duration, Meta(description="Age at which a proxy connection is asked to reconnect; 0s = never.")
+    ] = 0.0
+    keepalive_time: Annotated[
+        Duration, Meta(description="Silence on a proxy connection after which it is pinged; 0s = never.")
+    ] = 60.0
+    grpc_reflection: Annotated[bool, Meta(description="Serve gRPC reflection beside the proxy.")] = False
+
+    def __post_init__(self) -> None:
+        if "default" not in self.unhandled:
+            msgspec.structs.force_setattr(self, "unhandled", {"default": NOT_HANDLED, **self.unhandled})
+
+    def unhandled_answer(self, event: str) -> Disconnect | ClientError:
+        """A new exception that denies an event which no hook answered."""
+        return self.unhandled.get(event, self.unhandled["default"]).exception()
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file.
+
+    YAML is read with the scalars of YAML 1.2: booleans are ``true`` and ``false`` only, so ``yes``, ``no``, ``on`` and
+    ``off`` are text, and so are ``1:30``, ``0755`` and dates.
+    """
+
+    version: Annotated[
+        Literal["3"],
+        Meta(
+            description='Version of the format, in quotes: "3".', extra={"hint": 'write version: "3", with the quotes'}
+        ),
+    ] = "3"
+    centrifuge: Annotated[Centrifuge, Meta(description="Centrifugo: its proxy calls and its server API.")] = (
+        Centrifuge()
+    )
+    server: Annotated[Server, Meta(description="What runs hooks.")] = Server()
+    logs: Annotated[Logs, Meta(description="What is logged, and how.")] = Logs()
+    rtbridge: Annotated[Rtbridge, Meta(description="What RoadRunner has no word for.")] = Rtbridge()

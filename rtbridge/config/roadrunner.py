@@ -1,0 +1,96 @@
+"""Takes out of a tree what rtbridge does not read: RoadRunner's own keys, keys of later versions, ``x-*``."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import msgspec
+
+import rtbridge
+from rtbridge.config.faults import Faults, Where, listed
+from rtbridge.config.model import Config
+from rtbridge.config.tree import Table, Tree
+
+#: Keys of RoadRunner, and of rtbridge's design, that this version does not implement.
+LATER: Final = (
+    "http",
+    "kv",
+    "rpc",
+    "status",
+    "rtbridge.centrifugo_api",
+    "rtbridge.embedded",
+    "rtbridge.kv",
+    "rtbridge.rpc_token",
+)
+
+#: Keys of RoadRunner that change what a file means, so that passing over them would be wrong.
+REFUSED: Final[Mapping[str, str]] = {
+    "include": "RoadRunner's include is not supported; write one file (x-* sections and YAML anchors share values)",
+    "envfile": "RoadRunner's envfile is not supported; put the variables into .env beside this file",
+}
+
+#: Start of the top-level keys that are free, for anchors.
+FREE_PREFIX: Final = "x-"
+
+
+class KnownKeys(msgspec.Struct, frozen=True):
+    """RoadRunner's keys that have no meaning here, with the reason for each."""
+
+    roadrunner: str
+    read_from: tuple[str, ...]
+    keys: dict[str, str]
+
+
+@cache
+def known_keys() -> KnownKeys:
+    """The checked-in list and the version of RoadRunner that it was read from."""
+    data = resources.files("rtbridge.config").joinpath("roadrunner.json").read_bytes()
+    return msgspec.json.decode(data, type=KnownKeys)
+
+
+def sift(tree: Table, faults: Faults) -> list[tuple[Where, str]]:
+    """Remove what is not read and return a notice for each key that a user may miss."""
+    notices: list[tuple[Where, str]] = []
+    # A top-level section named like a kv store is that store's configuration; kv itself is refused below.
+    kv = tree.items.get("kv")
+    stores = set(kv.items) if isinstance(kv, Table) else set[str]()
+    own = {*Config.__struct_fields__, *LATER, *REFUSED, *known_keys().keys}
+    for name in list(tree.items):
+        if name.startswith(FREE_PREFIX) or (name in stores and name not in own):
+            del tree.items[name]
+    for path in LATER:
+        if (value := _pop(tree, path)) is not None:
+            what = f"section {path}" if "." not in path else path
+            faults.add(value.where, what, f"not implemented in rtbridge {rtbridge.__version__}; remove it")
+    for path, reason in REFUSED.items():
+        if (value := _pop(tree, path)) is not None:
+            faults.add(value.where, path, reason)
+    for path, reason in known_keys().keys.items():
+        if (value := _pop(tree, path)) is not None:
+            notices.append((value.where, f"{path}: RoadRunner's key, no meaning here ({reason})"))
+    return notices
+
+
+def _pop(tree: Table, path: str) -> Tree | None:
+    *parents, name = path.split(".")
+    for parent in parents:
+        below = tree.items.get(parent)
+        if not isinstance(below, Table):
+            return None
+        tree = below
+    return tree.items.pop(name, None)
+
+
+def pool_notices(tree: Table, config: Config) -> list[tuple[Where, str]]:
+    """The notice that worker processes are not in this version, if any were asked for."""
+    centrifuge = tree.items.get("centrifuge")
+    pool = centrifuge.items.get("pool") if isinstance(centrifuge, Table) else None
+    if not isinstance(pool, Table):
+        return []
+    idle = [key for key in pool.items if key != "debug" or not config.centrifuge.pool.debug]
+    if not idle:
+        return []
+    verb = "has" if len(idle) == 1 else "have"
+    text = f"centrifuge.pool: everything runs in one process in this version; {listed(idle)} {verb} no effect"
+    return [(pool.where, text)]
