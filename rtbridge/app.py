@@ -114,7 +114,7 @@ class Runtime:
 
     def addresses(self) -> dict[str, Address]:
         """What the configuration asks to listen where, by transport."""
-        found = {}
+        found: dict[str, Address] = {}
         if self.config.centrifuge.proxy_address is not None:
             found["grpcio"] = self.config.centrifuge.proxy_address
         if self.config.rtbridge.http_proxy is not None:

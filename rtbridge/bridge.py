@@ -7,6 +7,7 @@ because a result that cannot be written is a fault of the hook that made it and 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from rtbridge.admission import Admission
@@ -261,9 +262,9 @@ class Bridge:
                 if step.mode is Mode.BLOCKING:
                     if call.lease is None:
                         call.lease = await self._threads.lease()
-                    await call.lease.run(lambda step=step: step.run(event, given))
+                    await call.lease.run(partial(step.run, event, given))
                 else:
-                    result = step.run(event, given)  # type: ignore[call-arg]
+                    result = step.run(event, given)
                     if hasattr(result, "__await__"):
                         await result
             except Exception:
@@ -274,11 +275,11 @@ class Bridge:
         if step.mode is Mode.BLOCKING:
             lease = await self._threads.lease()
             try:
-                await lease.run(step.run)  # type: ignore[arg-type]  # life-cycle steps take no event
+                await lease.run(step.run)
             finally:
                 lease.release()
             return
-        result = step.run()  # type: ignore[call-arg]
+        result = step.run()
         if hasattr(result, "__await__"):
             await result
 

@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a file is stale")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the project to read and write")
     options = parser.parse_args(arguments)
-    stale = []
+    stale: list[str] = []
     for name, content in outputs(options.root / "proto").items():
         path = options.root / name
         if path.exists() and path.read_bytes() == content:

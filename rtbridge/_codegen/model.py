@@ -157,7 +157,7 @@ class _Reader:
         if any(not n.options.map_entry for n in nested.values()):
             raise self.refuse((*path, 3, 0), "a nested message")
         names = {f.name for f in proto.field}
-        fields = []
+        fields: list[Field] = []
         for number, field in enumerate(proto.field):
             if field.name.startswith("b64") and field.name.removeprefix("b64") in names:
                 continue

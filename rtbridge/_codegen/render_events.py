@@ -162,7 +162,8 @@ def _input_type(service: Service, field: Field) -> tuple[str, str]:
 
 
 def _fields(service: Service, message: Message) -> tuple[list[str], list[tuple[str, str]]]:
-    lines, docs = [], []
+    lines: list[str] = []
+    docs: list[tuple[str, str]] = []
     for field in message.fields:
         kind, default = _input_type(service, field)
         name = f"raw_{field.name}" if field.payload else field.name

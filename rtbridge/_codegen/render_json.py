@@ -94,7 +94,8 @@ def _output(service: Service, message: Message) -> list[str]:
 def _write(service: Service, message: Message) -> list[str]:
     name = service.class_name(message.name)
     lines = [f"def _write_{message.name}(r: events.{name}, clock: Clock) -> _Out{message.name}:"]
-    parts, after = [], []
+    parts: list[str] = []
+    after: list[str] = []
     for f in message.fields:
         n = f.name
         if f.payload:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from rtbridge.codec.base import unbase64
 from rtbridge.errors import InvalidMessage
-from rtbridge.events.values import JSON_ENCODER, JSON_NULL
+from rtbridge.events.values import JSON_ENCODER, JSON_NULL, as_bytes
 
 __all__ = ["JSON_ENCODER", "decoded", "document", "payload", "read_payload"]
 
@@ -52,8 +52,8 @@ def _is_json(data: bytes) -> bool:
 
 def payload(value: Any) -> tuple[Any, str | UnsetType]:
     """What goes into a field and its base64 twin: bytes that are no JSON document travel in base64."""
-    if isinstance(value, bytes | bytearray | memoryview | Raw):
-        data = bytes(value)
+    data = as_bytes(value)
+    if data is not None:
         if not data:
             return UNSET, UNSET
         if _is_json(data):

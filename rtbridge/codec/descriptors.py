@@ -17,7 +17,7 @@ FILE = "descriptors.binpb"
 @cache
 def descriptor_set() -> descriptor_pb2.FileDescriptorSet:
     """Every proto file that rtbridge speaks, without comments."""
-    return descriptor_pb2.FileDescriptorSet.FromString(resources.files(__package__).joinpath(FILE).read_bytes())
+    return descriptor_pb2.FileDescriptorSet.FromString(resources.files("rtbridge.codec").joinpath(FILE).read_bytes())
 
 
 @cache

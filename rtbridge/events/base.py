@@ -1,6 +1,6 @@
 """What every event and every result has, written by hand; the generated classes add the fields."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import msgspec
@@ -144,17 +144,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         if not low <= value <= high:
             raise ValueError(f"{type(self).__name__}.{field} is {value}; allowed: {low} to {high}")
 
-    def _check_items(self, field: str, value: object, item: type) -> None:
+    def _check_items(self, field: str, value: Any, item: type) -> None:
         if isinstance(value, str | bytes) or not isinstance(value, list | tuple):
             self._refuse(field, f"a list of {item.__name__}", value)
-        for each in value:
+        items: Sequence[object] = value
+        for each in items:
             if not isinstance(each, item):
                 self._refuse(field, f"a list of {item.__name__}, each one", each)
 
-    def _check_map(self, field: str, value: object, item: type) -> None:
+    def _check_map(self, field: str, value: Any, item: type) -> None:
         if not isinstance(value, Mapping):
             self._refuse(field, f"a mapping of str to {item.__name__}", value)
-        for key, each in value.items():
+        pairs: Mapping[object, object] = value
+        for key, each in pairs.items():
             if not isinstance(key, str) or not isinstance(each, item):
                 wrong = each if isinstance(key, str) else key
                 self._refuse(field, f"a mapping of str to {item.__name__}, each one", wrong)

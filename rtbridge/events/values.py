@@ -33,6 +33,8 @@ ExpireAt: TypeAlias = int | datetime | timedelta
 #: Any larger number of seconds is a number of milliseconds (it would be after the year 5000).
 _LATEST: Final = 100_000_000_000
 
+_BYTES: Final = (bytes, bytearray, memoryview, msgspec.Raw)
+
 _DECODE_FAULTS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -64,7 +66,7 @@ def _encode_other(value: Any) -> Any:
     if value is JSON_NULL:
         return None
     if isinstance(value, memoryview):
-        return bytes(value)
+        return value.tobytes()
     dump = getattr(value, "model_dump", None)
     if callable(dump):  # a pydantic model; pydantic is no dependency
         return dump(mode="json")
@@ -72,6 +74,11 @@ def _encode_other(value: Any) -> Any:
 
 
 JSON_ENCODER: Final = msgspec.json.Encoder(enc_hook=_encode_other)
+
+
+def as_bytes(value: Any) -> bytes | None:
+    """The bytes of a value that is sent as it is; None for one that is written as JSON."""
+    return bytes(value) if isinstance(value, _BYTES) else None
 
 
 def encode_payload(value: Any) -> bytes:
@@ -82,9 +89,8 @@ def encode_payload(value: Any) -> bytes:
         UnicodeEncodeError: A string holds a lone surrogate.
 
     """
-    if isinstance(value, bytes | bytearray | memoryview | msgspec.Raw):
-        return bytes(value)
-    return JSON_ENCODER.encode(value)
+    data = as_bytes(value)
+    return JSON_ENCODER.encode(value) if data is None else data
 
 
 def decode_payload(raw: bytes, what: str) -> Any:
@@ -122,8 +128,8 @@ def parse_payload(raw: bytes | None, model: type[T], what: str) -> T:
 
 
 def _pydantic_text(exc: ValueError) -> str:
-    errors = getattr(exc, "errors", None)
-    if not callable(errors):
+    errors: Any = getattr(exc, "errors", None)
+    if errors is None:
         return "it was refused"
     found: list[dict[str, Any]] = errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in found[:3])

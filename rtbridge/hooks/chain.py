@@ -1,7 +1,7 @@
 """Runs the compiled hooks of one event, in order, and says what they answered."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -138,7 +138,7 @@ class Chain:
             if answer is None or answer.__class__ is self.result:
                 return answer
         if isinstance(answer, AsyncGenerator):
-            stream: AsyncGenerator[Any, None] = answer
+            stream = cast("AsyncGenerator[Any, None]", answer)
             answer = await anext(stream, None)
             if answer is not None:
                 event.call.stream = stream

@@ -98,7 +98,8 @@ def _reader(name: str, model: Any, pattern: Pattern, injected: Mapping[str, obje
     return _data_reader(model)
 
 
-def _data_reader(model: Any) -> _Argument:
+def _data_reader(annotation: Any) -> _Argument:
+    model: Any = annotation
     if model in (Any, object):
         return lambda event, _: event.data
     optional = False
@@ -110,7 +111,8 @@ def _data_reader(model: Any) -> _Argument:
     if model is bytes:
         return lambda event, _: event.raw_data if optional else event.raw_data or b""
     if hasattr(model, "model_validate_json"):
-        parse: Callable[[bytes | None], Any] = lambda raw: parse_payload(raw, model, "data")  # noqa: E731  # one of two
+        annotated: Any = model
+        parse: Callable[[bytes | None], Any] = lambda raw: parse_payload(raw, annotated, "data")  # noqa: E731  # one of two
     else:
         parse = partial(_parse, msgspec.json.Decoder(model), model)
     if optional:

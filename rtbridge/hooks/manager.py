@@ -100,11 +100,10 @@ class HookManager(pluggy.PluginManager):
                     self.warnings.append(f"{name_of(own)} ({source_of(own)}) has no @hookimpl and never runs")
 
     def _implementations(self, plugin: object) -> list[tuple[str, Callable[..., Any], dict[str, Any]]]:
-        found = []
+        found: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
         for attribute in dir(plugin):
-            static = inspect.getattr_static(plugin, attribute, None)
-            if isinstance(static, staticmethod | classmethod):
-                static = static.__func__
+            static: Any = inspect.getattr_static(plugin, attribute, None)
+            static = getattr(static, "__func__", static)
             options = getattr(static, ATTRIBUTE, None) if inspect.isroutine(static) else None
             if isinstance(options, dict):
                 found.append((attribute, getattr(plugin, attribute), options))
@@ -151,7 +150,8 @@ class HookManager(pluggy.PluginManager):
         return call
 
     def _steps(self, hook: str) -> tuple[list[Step], list[Wrapper]]:
-        steps, wrappers = [], []
+        steps: list[Step] = []
+        wrappers: list[Wrapper] = []
         for impl in reversed(getattr(self.hook, hook).get_hookimpls()):
             call, name, source = self._caller(hook, impl), name_of(impl.function), source_of(impl.function)
             if impl.wrapper:
@@ -174,7 +174,7 @@ class HookManager(pluggy.PluginManager):
             Middleware(self._caller("on_event", impl), name_of(impl.function), source_of(impl.function))
             for impl in reversed(self.hook.on_event.get_hookimpls())
         ]
-        chains = {}
+        chains: dict[str, Chain] = {}
         for kind, method in METHODS.items():
             steps, wrappers = self._steps(method.hook)
             table = RouteTable(method, tables[kind]) if kind in tables else None

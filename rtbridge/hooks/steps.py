@@ -5,8 +5,6 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from rtbridge.events import Event
-
 
 class Mode(IntEnum):
     """How a step runs."""
@@ -21,7 +19,7 @@ class Step(NamedTuple):
     """A hook or a routed listener, bound to its arguments.
 
     Attributes:
-        run: Called with the event.
+        run: Called with the event; a life-cycle hook with what its spec says.
         mode: How it runs.
         name: For people: ``chat.hooks.on_connect``.
         source: ``file:line``.
@@ -29,7 +27,7 @@ class Step(NamedTuple):
 
     """
 
-    run: Callable[[Event], Any]
+    run: Callable[..., Any]
     mode: Mode
     name: str
     source: str
@@ -60,7 +58,7 @@ def mode_of(function: Callable[..., Any], blocking: bool | None) -> Mode:
 def name_of(function: Callable[..., Any]) -> str:
     """``module.function``, as people look for it."""
     target = inspect.unwrap(function)
-    return f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', repr(type(target)))}"
+    return f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', '?')}"
 
 
 def source_of(function: Callable[..., Any]) -> str:

@@ -67,7 +67,7 @@ class App:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not isinstance(config, Config):
-            given = {"version": "3", **(config or {})}
+            given: dict[str, Any] = {"version": "3", **(config or {})}
             given["rtbridge"] = {"entry_points": False, **given.get("rtbridge", {})}
             config = parse_config(given, known_events=UNHANDLED_EVENTS).config
         self.runtime = Runtime(config, plugins, clock)

@@ -199,7 +199,7 @@ class _Handlers(grpc.GenericRpcHandler):
     async def _stream(
         self, method: Method, codec: Codec, request: bytes, call: Call, context: Any
     ) -> AsyncGenerator[bytes, None]:
-        encode_item = codec.encode_item
+        encode_item, event = codec.encode_item, None
         assert encode_item is not None
         try:
             event = self._checked(request, call, codec)
@@ -211,7 +211,7 @@ class _Handlers(grpc.GenericRpcHandler):
         if outcome.failure is not None:
             await _abort(context, outcome)
         yield reply.payload
-        if outcome.stream is None:
+        if event is None or outcome.stream is None:
             return
         try:
             async with aclosing(self._bridge.items(event, outcome)) as items:

@@ -34,9 +34,9 @@ class MemoryTransport:
     def call(self, headers: Mapping[str, str] | Iterable[tuple[str, str]] = (), deadline: float | None = None) -> Call:
         """A call to make an event with; ``deadline`` in seconds from now."""
         clock = self._bridge.clock
-        pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+        items: Any = headers.items() if isinstance(headers, Mapping) else headers
         until = None if deadline is None else clock.monotonic() + deadline
-        return Call(Headers(pairs), self.name, until, clock)
+        return Call(Headers(list(items)), self.name, until, clock)
 
     async def send(self, event: Event) -> Outcome:
         """The outcome of an event. Its answer is written in protobuf and thrown away, so what no wire could carry fails
