@@ -181,6 +181,15 @@ class Runtime:
         """Run the plugins' ``on_ready`` hooks; one that fails is logged."""
         await self._each("on_ready")
 
+    async def stop(self, transports: Iterable[Transport]) -> None:
+        """Close listeners, let what is under way end, bounded by ``drain_timeout``, and shut the plugins down."""
+        self.bridge.end_streams()
+        timeout = self.config.rtbridge.drain_timeout
+        for result in await asyncio.gather(*(t.stop(timeout) for t in transports), return_exceptions=True):
+            if isinstance(result, BaseException):
+                log.error("a listener did not close: %s", result, exc_info=result)
+        await self.shutdown()
+
     async def shutdown(self) -> None:
         """Wait for events under way, bounded by ``drain_timeout``, then run the ``on_shutdown`` hooks."""
         if self._down:

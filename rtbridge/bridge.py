@@ -323,11 +323,15 @@ class Bridge:
             log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": _fields(event)})
             self._finish(event, outcome, error)
 
-    async def drain(self) -> None:
-        """Wait until every event is answered and its after-event hooks have run. Streams end at once, with 2500."""
+    def end_streams(self) -> None:
+        """End every subscription stream with an error, so that SDKs subscribe again somewhere else."""
         self._draining = True
         for task in list(self._streams):
             task.cancel()
+
+    async def drain(self) -> None:
+        """Wait until every event is answered and its after-event hooks have run; streams end at once."""
+        self.end_streams()
         while self._admission.active or self._admission.waiting or self._streams or self._tasks:
             pending = [*self._tasks, *self._streams]
             if pending:

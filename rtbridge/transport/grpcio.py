@@ -1,6 +1,7 @@
 """The proxy service on grpc.aio: complete and portable."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -11,6 +12,7 @@ import grpc.aio
 
 from rtbridge.bridge import Bridge, StreamFailed
 from rtbridge.codec import PROTO, Codec
+from rtbridge.denial import Throttle
 from rtbridge.errors import InvalidMessage, ListenError
 from rtbridge.events import METHODS, Call, Headers, Method, Outcome
 from rtbridge.transport.base import Secret, refuse
@@ -28,7 +30,8 @@ _STATUS: Final = {
     "cancelled": grpc.StatusCode.CANCELLED,
 }
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
+#: Seconds that a caller has to send the first message of a stream.
+_FIRST_MESSAGE: Final = 10.0
 
 
 class GrpcioTransport:
@@ -115,6 +118,7 @@ class _Handlers(grpc.GenericRpcHandler):
         self._message_size = settings.message_size
         self._header_size = settings.header_size
         self._clock = bridge.clock
+        self._throttle = Throttle(bridge.clock)
         self._table: dict[str, Any] = {}
         for method in METHODS.values():
             self._table[method.path] = self._handler(method, PROTO[method.kind])
@@ -136,10 +140,17 @@ class _Handlers(grpc.GenericRpcHandler):
             return grpc.unary_stream_rpc_method_handler(self._unidirectional(method, codec))
         return grpc.unary_unary_rpc_method_handler(self._unary(method, codec))
 
+    async def _authenticate(self, context: Any, secret: Secret, metadata: Any) -> None:
+        if not secret.admits(value for name, value in metadata if name == secret.key):
+            if (held := self._throttle.admit("secret")) is not None:
+                text = "refused a call from %s: no valid %s in its metadata (%d more like it)"
+                log.warning(text, context.peer(), secret.key, held)
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"metadata {secret.key}: missing or wrong")
+
     async def _call(self, context: Any) -> Call:
         metadata = context.invocation_metadata() or ()
         if self._secret is not None:
-            await _authenticate(context, self._secret, metadata)
+            await self._authenticate(context, self._secret, metadata)
         remaining = context.time_remaining()
         deadline = None if remaining is None else self._clock.monotonic() + remaining
         return Call(Headers(metadata), GrpcioTransport.name, deadline, self._clock)
@@ -181,7 +192,10 @@ class _Handlers(grpc.GenericRpcHandler):
     def _bidirectional(self, method: Method, codec: Codec) -> Callable[[Any, Any], AsyncIterator[bytes]]:
         async def serve(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             call = await self._call(context)
-            first = await anext(requests, b"")
+            first = b""
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_MESSAGE):
+                    first = await anext(requests, b"")
             call.incoming = self._incoming(requests, codec)
             async with aclosing(self._stream(method, codec, first, call, context)) as answers:
                 async for answer in answers:
@@ -235,7 +249,7 @@ class _Handlers(grpc.GenericRpcHandler):
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             if guarded:
                 assert self._secret is not None
-                await _authenticate(context, self._secret, context.invocation_metadata() or ())
+                await self._authenticate(context, self._secret, context.invocation_metadata() or ())
             async for reply in serve(requests):
                 yield reply
 
@@ -251,12 +265,6 @@ def _open_unary(serve: Callable[[bytes], bytes | None]) -> Callable[[bytes, Any]
         return reply
 
     return answer
-
-
-async def _authenticate(context: Any, secret: Secret, metadata: Any) -> None:
-    if not secret.admits(value for name, value in metadata if name == secret.key):
-        log.warning("refused a call from %s: no valid %s in its metadata", context.peer(), secret.key)
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"metadata {secret.key}: missing or wrong")
 
 
 async def _abort(context: Any, outcome: Outcome) -> NoReturn:

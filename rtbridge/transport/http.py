@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol
 
 from rtbridge.bridge import Bridge, Reply
+from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.codec import JSON
+from rtbridge.denial import Throttle
 from rtbridge.errors import InvalidMessage
 from rtbridge.events import METHODS, Call, Headers
 from rtbridge.events.values import JSON_ENCODER
@@ -54,6 +56,7 @@ class HttpApp:
         self._message_size = message_size
         self._header_size = header_size
         self._bridge: Bridge | None = None
+        self._throttle = Throttle(SYSTEM_CLOCK)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -88,8 +91,10 @@ class HttpApp:
         if self._secret is not None:
             key = self._secret.key.encode("latin-1")
             if not self._secret.admits(value for name, value in headers if name == key):
-                client = scope.get("client") or ("?",)
-                log.warning("refused a call from %s: no valid %s header", client[0], self._secret.key)
+                if (held := self._throttle.admit("secret")) is not None:
+                    client = scope.get("client") or ("?",)
+                    text = "refused a call from %s: no valid %s header (%d more like it)"
+                    log.warning(text, client[0], self._secret.key, held)
                 await _refuse(send, 401, f"header {self._secret.key}: missing or wrong")
                 return
         bridge = self._bridge
