@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from rtbridge.admission import Admission
 from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.deadlines import Deadlines
 from rtbridge.denial import Denials, Throttle, explain, raised
 from rtbridge.errors import ClientError, Disconnect, Overloaded, RtbridgeError, WrongAnswer
 from rtbridge.events import METHODS, Event, InvalidEvent, Outcome
@@ -81,6 +82,7 @@ class Bridge:
         self._hook_timeout = hook_timeout
         self._threads = Threads(threads)
         self._throttle = Throttle(clock)
+        self._deadlines = Deadlines()
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[Any]] = set()
         self._draining = False
@@ -117,7 +119,8 @@ class Bridge:
                 await admission.wait(event.time_remaining())
             except Overloaded as exc:
                 outcome = self.denials.failed(event.kind, str(exc))
-                self._line(event, outcome, started, logging.WARNING)
+                self._warn("overloaded", "%s turned away: %s; see rtbridge.limits.concurrency", event, str(exc))
+                self._line(event, outcome, started, logging.INFO)
                 return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
         try:
             outcome, error = await self._decide(event)
@@ -176,25 +179,17 @@ class Bridge:
         return Outcome(result=answer, stream=call.stream), None
 
     async def _bounded(self, event: Event, limit: float) -> Any:
-        # asyncio.timeout does the same for three times the price, and this is on the way of every event.
         task = asyncio.current_task()
         assert task is not None
-        expired = False
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            task.cancel()
-
-        timer = asyncio.get_running_loop().call_later(limit, expire)
+        deadline = self._deadlines.watch(task, limit)
         try:
             return await self._chains[event.kind].run(event)
         except asyncio.CancelledError:
-            if expired and task.uncancel() <= 0:
+            if deadline.expired and task.uncancel() <= 0:
                 raise _TimedOut(f"no answer after {limit:.2f} s") from None
             raise
         finally:
-            timer.cancel()
+            deadline.done()
 
     def _deny(self, event: Event) -> Outcome:
         outcome = self.denials.silence(event.kind)

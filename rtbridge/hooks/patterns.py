@@ -18,7 +18,7 @@ class Pattern(NamedTuple):
         rank: 0 exact, 1 with captures, 2 with ``*``: the order in which matching listeners run.
         captures: The names in braces, in order.
         regex: Matches the whole name; None for an exact pattern.
-        bucket: The literal part up to and with its first ``:``, or "" where a wildcard comes before.
+        prefix: The literal part before the first wildcard.
 
     """
 
@@ -26,7 +26,7 @@ class Pattern(NamedTuple):
     rank: int
     captures: tuple[str, ...]
     regex: re.Pattern[str] | None
-    bucket: str
+    prefix: str
 
     def match(self, name: str) -> dict[str, str] | None:
         """The captures when the whole name matches, else None."""
@@ -59,9 +59,7 @@ def compile_pattern(text: str) -> Pattern:
     stars = sum(star is not None for _, star, _, _ in tokens)
     if not captures and not stars:
         return Pattern(text, 0, (), None, text)
-    first = tokens[0][2] or ""
-    head, colon, _ = first.partition(":")
-    return Pattern(text, 2 if stars else 1, captures, _regex(text, tokens), head + colon if colon else "")
+    return Pattern(text, 2 if stars else 1, captures, _regex(text, tokens), tokens[0][2] or "")
 
 
 def _regex(text: str, tokens: list[tuple[str | None, str | None, str | None, str | None]]) -> re.Pattern[str]:

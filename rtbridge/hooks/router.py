@@ -1,7 +1,6 @@
 """``Router``: listeners by channel or method name, on top of the plain hooks."""
 
 import difflib
-import heapq
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
@@ -69,29 +68,27 @@ class RouteTable:
         self.method = method
         self.listeners = tuple(listeners)
         self._exact: dict[str, list[_Entry]] = {}
-        self._buckets: dict[str, list[_Entry]] = {}
+        wild: dict[int, dict[str, list[_Entry]]] = {}
         for number, listener in enumerate(self.listeners):
             pattern = listener.pattern
             entry = ((pattern.rank, -listener.priority, number), listener)
-            where = self._exact if pattern.regex is None else self._buckets
-            where.setdefault(pattern.bucket, []).append(entry)
-        for table in (self._exact, self._buckets):
-            for entries in table.values():
-                entries.sort(key=_ORDER)
-        self._anywhere = self._buckets.pop("", [])
+            table = self._exact if pattern.regex is None else wild.setdefault(len(pattern.prefix), {})
+            table.setdefault(pattern.prefix, []).append(entry)
+        #: Patterns with wildcards by the length of their literal prefix, then by the prefix: a name is held against
+        #: those few that it can match, however many there are.
+        self._wild = tuple(wild.items())
 
     def _matches(self, name: str) -> list[tuple[tuple[int, int, int], Step]]:
-        found = [(order, listener.bind({})) for order, listener in self._exact.get(name, ())]
-        wild = self._anywhere
-        if self._buckets:
-            head, colon, _ = name.partition(":")
-            bucket = self._buckets.get(head + colon) if colon else None
-            if bucket:
-                wild = list(heapq.merge(bucket, wild, key=_ORDER)) if wild else bucket
-        for order, listener in wild:
-            captures = listener.pattern.match(name)
-            if captures is not None:
-                found.append((order, listener.bind(captures)))
+        found: list[tuple[tuple[int, int, int], Step]] = []
+        for order, listener in self._exact.get(name, ()):
+            found.append((order, listener.bind({})))  # an empty list is the rule, and costs less
+        for length, prefixes in self._wild:
+            for order, listener in prefixes.get(name[:length], ()):
+                captures = listener.pattern.match(name)
+                if captures is not None:
+                    found.append((order, listener.bind(captures)))
+        if len(found) > 1:
+            found.sort(key=_ORDER)
         return found
 
     def match(self, event: Event) -> tuple[Step, ...]:
