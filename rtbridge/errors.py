@@ -195,6 +195,7 @@ class BadRequest(ClientError):
 
     def __init__(self, message: str = "bad request") -> None:
         super().__init__("BAD_REQUEST", message)
+        self.args = (self.message,)  # what copy and pickle make it from
 
 
 class SetupError(RtbridgeError):

@@ -4,6 +4,7 @@ Everything that decides a name or a rule from the shape of the proto is here, so
 ``proxy.proto`` changes nothing else by hand.
 """
 
+import keyword
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -22,6 +23,10 @@ SCALARS: dict[int, tuple[str, int | None, int | None]] = {
     _F.TYPE_UINT64: ("int", 0, 2**64 - 1),
     _F.TYPE_BYTES: ("bytes", None, None),
 }
+
+#: What events have besides their fields; a field of a request with such a name would hide it.
+_OWN = ("call", "headers", "incoming", "kind", "meta_as", "parse", "respond", "result_type", "state", "via")
+TAKEN: frozenset[str] = frozenset((*_OWN, "stop_propagation", "time_remaining"))
 
 Silence = Literal["disconnect", "expired", "error", "unimplemented"]
 
@@ -100,6 +105,26 @@ class Service(NamedTuple):
         """The Python class of a message that hooks see: a ``Notify`` in front says nothing to them."""
         return message.removeprefix("Notify")
 
+    @property
+    def answered(self) -> list[Message]:
+        """The messages that hooks make: results, what streams yield, and what these lead to; in the proto's order."""
+        items = [self.messages[m.item_out.message] for m in self.methods if m.item_out]
+        roots = [*items, *(m.result for m in self.methods)]
+        names = {m.name for m in [*roots, *self.reachable(*roots)]}
+        return [m for m in self.messages.values() if m.name in names]
+
+    @property
+    def received(self) -> list[Message]:
+        """The messages that arrive inside a request or in its stream, requests left out; in the proto's order."""
+        items = [self.messages[m.item_in.message] for m in self.methods if m.item_in]
+        names = {m.name for m in [*items, *self.reachable(*items, *(m.request for m in self.methods))]}
+        return [m for m in self.messages.values() if m.name in names]
+
+    def received_name(self, message: str) -> str:
+        """The Python class of a message that arrives: another one than that of the answers, where hooks make it too."""
+        name = self.class_name(message)
+        return f"Received{name}" if any(m.name == message for m in self.answered) else name
+
     def reachable(self, *roots: Message) -> list[Message]:
         """The messages that the roots' fields lead to, roots left out, wrappers left out, innermost first."""
         seen: dict[str, Message] = {}
@@ -151,11 +176,15 @@ class _Reader:
         path = (4, index)
         if proto.enum_type:
             raise self.refuse((*path, 4, 0), "an enum")
+        for number, field in enumerate(proto.field):
+            if field.proto3_optional:
+                raise self.refuse((*path, 2, number), "an optional field")
         if proto.oneof_decl:
-            raise self.refuse((*path, 8, 0), "a oneof or optional field")
+            raise self.refuse((*path, 8, 0), "a oneof")
+        for number, inner in enumerate(proto.nested_type):
+            if not inner.options.map_entry:
+                raise self.refuse((*path, 3, number), "a nested message")
         nested = {n.name: n for n in proto.nested_type}
-        if any(not n.options.map_entry for n in nested.values()):
-            raise self.refuse((*path, 3, 0), "a nested message")
         names = {f.name for f in proto.field}
         fields: list[Field] = []
         for number, field in enumerate(proto.field):
@@ -173,6 +202,8 @@ class _Reader:
         raw: dict[str, descriptor_pb2.DescriptorProto],
     ) -> Field:
         kind, short = field.type, field.type_name.rsplit(".", 1)[-1]
+        if keyword.iskeyword(field.name):
+            raise self.refuse(path, f"the name {field.name}, a word of Python's,")
         repeated = field.label == _F.LABEL_REPEATED
         shape: Literal["one", "many", "map"] = "many" if repeated else "one"
         if kind == _F.TYPE_MESSAGE and short in nested:
@@ -186,6 +217,8 @@ class _Reader:
             raise self.refuse(path, "repeated bytes")
         wrapper = False
         if kind == _F.TYPE_MESSAGE:
+            if short not in raw:
+                raise self.refuse(path, "a message of another file")
             inner = raw[short].field
             wrapper = shape == "one" and len(inner) == 1 and inner[0].name == "value" and inner[0].type in SCALARS
             if wrapper:
@@ -212,6 +245,9 @@ class _Reader:
                 envelope_out = response.name
                 first, item_out = self.envelope(path, response)
                 start_out, response = first.name, messages[first.message]
+            for taken in request.fields:
+                if taken.name in TAKEN:
+                    raise self.refuse(path, f"a request with a field {taken.name}, which every event has,")
             result = response.field("result")
             if result is None or not result.message:
                 raise self.refuse(path, "a response without a result")

@@ -3,7 +3,7 @@
 import inspect
 
 from rtbridge._codegen.model import Field, Message, Method, Service
-from rtbridge._codegen.render_events import is_expiry, received_name
+from rtbridge._codegen.render_events import is_expiry
 from rtbridge._codegen.render_hooks import answer
 from rtbridge.hooks import lifecycle
 from rtbridge.hooks.inject import INJECTED
@@ -57,30 +57,30 @@ def _method(service: Service, m: Method) -> str:
     arguments = ", ".join(["event", *INJECTED])
     text += f"def on_{m.kind}({arguments}) -> {returned}\n```\n\n"
     text += f"gRPC method `{m.name}`, {http}. Unanswered: {_SILENCE[m.silence]}.\n\n"
-    text += f"`{m.event}`\n\n" + _table(m.request, received=True)
+    text += f"`{m.event}`\n\n" + _table(service, m.request, received=True)
     if m.item_in:
-        text += f"\n`{received_name(service, m.item_in.message)}`, from `event.incoming`\n\n"
-        text += _table(service.messages[m.item_in.message], received=True)
-    text += f"\n`{service.class_name(m.result.name)}`\n\n" + _table(m.result, received=False)
+        text += f"\n`{service.received_name(m.item_in.message)}`, from `event.incoming`\n\n"
+        text += _table(service, service.messages[m.item_in.message], received=True)
+    text += f"\n`{service.class_name(m.result.name)}`\n\n" + _table(service, m.result, received=False)
     if m.item_out:
         text += f"\n`{service.class_name(m.item_out.message)}`, yielded after the result\n\n"
-        text += _table(service.messages[m.item_out.message], received=False)
+        text += _table(service, service.messages[m.item_out.message], received=False)
     return text
 
 
-def _table(message: Message, *, received: bool) -> str:
+def _table(service: Service, message: Message, *, received: bool) -> str:
     if not message.fields:
         return "No fields.\n"
     rows = "| field | type | meaning |\n|---|---|---|\n"
     for field in message.fields:
-        rows += f"| `{field.name}` | {_type(field, received=received)} | {field.doc} |\n"
+        rows += f"| `{field.name}` | {_type(service, field, received=received)} | {field.doc} |\n"
     return rows
 
 
-def _type(field: Field, *, received: bool) -> str:
+def _type(service: Service, field: Field, *, received: bool) -> str:
     if field.payload:
         return f"JSON value; bytes in `raw_{field.name}`" if received else "bytes, or any JSON value"
     if not received and is_expiry(field):
         return "seconds since the epoch, aware datetime, or timedelta"
-    base = f"`{field.python.removeprefix('Notify')}`"
+    base = f"`{service.received_name(field.python) if received else service.class_name(field.python)}`"
     return {"many": f"list of {base}", "map": f"map of `str` to {base}", "one": base}[field.shape]

@@ -8,28 +8,22 @@ from rtbridge._codegen.text import docstring, header
 
 _INT64 = FieldDescriptorProto.TYPE_INT64
 
+_PARSE = [
+    "",
+    "    def parse(self, model: type[_T]) -> _T:",
+    '        """The payload as an instance of ``model``; raises BadRequest when it does not fit."""',
+    '        return parse_payload(self.raw_data, model, "data")',
+]
+
 
 def is_expiry(field: Field) -> bool:
     """Whether a field of an answer is a time, written as int, datetime or timedelta."""
     return field.name == overrides.EXPIRY_FIELD and field.type == _INT64 and field.shape == "one"
 
 
-def received_name(service: Service, message: str) -> str:
-    """The class of a message that arrives inside a stream and carries a payload."""
-    return f"Received{service.class_name(message)}"
-
-
 def render(service: Service) -> str:
     """The module's text."""
     lines = header("Events, results and the method table of the Centrifugo proxy service.")
-    answers = service.reachable(
-        *(m.result for m in service.methods), *(_item(service, m.item_out) for m in service.methods if m.item_out)
-    )
-    answers += [m.result for m in service.methods] + [_item(service, m.item_out) for m in service.methods if m.item_out]
-    inputs = service.reachable(*(m.request for m in service.methods))
-    order = list(service.messages)
-    structs = {m.name: m for m in answers}
-    received = {m.item_in.message: service.messages[m.item_in.message] for m in service.methods if m.item_in}
     lines += [
         "from collections.abc import AsyncIterator, Mapping, Sequence",
         "from typing import Any, ClassVar, Final, TypeVar, cast",
@@ -42,27 +36,21 @@ def render(service: Service) -> str:
         "from rtbridge.events.values import NEVER, ExpireAt, Never, parse_payload",
         "",
     ]
-    results = sorted(structs.values(), key=lambda m: order.index(m.name))
-    plain = [m for m in inputs if m.name not in structs]
     names = (
-        [service.class_name(m.name) for m in results + plain]
+        [service.class_name(m.name) for m in service.answered]
+        + [service.received_name(m.name) for m in service.received]
         + [m.event for m in service.methods]
-        + [received_name(service, name) for name in received]
         + ["METHODS"]
     )
     lines += ["__all__ = ["] + [f'    "{name}",' for name in sorted(names)] + ["]", "", '_T = TypeVar("_T")', ""]
-    for message in _inner_first(service, results + plain):
+    for message in _inner_first(service, service.answered):
         lines += _result(service, message)
-    for name, message in received.items():
-        lines += _received(service, name, message)
+    for message in _inner_first(service, service.received):
+        lines += _received(service, message)
     for method in service.methods:
         lines += _event(service, method)
     lines += _table(service)
     return "\n".join(lines) + "\n"
-
-
-def _item(service: Service, field: Field) -> Message:
-    return service.messages[field.message]
 
 
 def _inner_first(service: Service, messages: list[Message]) -> list[Message]:
@@ -129,8 +117,12 @@ def _checks(service: Service, message: Message, field: Field) -> list[str]:
         test = f"self.{name} is not None" + (f" and self.{name} is not NEVER" if never else "")
         return [f"        if {test}:", f'            self._check_expiry("{name}", self.{name})']
     if field.shape != "one":
-        kind = "items" if field.shape == "many" else "map"
-        return [f"        if self.{name}:", f'            self._check_{kind}("{name}", self.{name}, {base})']
+        # Only the default is skipped: None, "" or 0 in its place is somebody's mistake.
+        kind, default = ("items", "()") if field.shape == "many" else ("map", "{}")
+        return [
+            f"        if self.{name} != {default}:",
+            f'            self._check_{kind}("{name}", self.{name}, {base})',
+        ]
     if field.wrapper:
         scalar = SCALARS[field.type][0]
         test = f"self.{name} is not None and not isinstance(self.{name}, {scalar})"
@@ -140,7 +132,8 @@ def _checks(service: Service, message: Message, field: Field) -> list[str]:
         return [f"        if {test}:", f'            self._refuse("{name}", "{base} or None", self.{name})']
     scalar, low, high = SCALARS[field.type]
     if scalar == "int":
-        return [f"        if self.{name}:", f'            self._check_int("{name}", self.{name}, {low}, {high})']
+        test = f"type(self.{name}) is not int or self.{name}"
+        return [f"        if {test}:", f'            self._check_int("{name}", self.{name}, {low}, {high})']
     return [
         f"        if not isinstance(self.{name}, {scalar}):",
         f'            self._refuse("{name}", "{scalar}", self.{name})',
@@ -149,15 +142,16 @@ def _checks(service: Service, message: Message, field: Field) -> list[str]:
 
 def _input_type(service: Service, field: Field) -> tuple[str, str]:
     """A request field's annotation and default."""
-    base = service.class_name(field.python)
+    base = service.received_name(field.message) if field.message else SCALARS[field.type][0]
+    quote = '"' if field.message else ""  # a message may hold its own kind
     if field.payload:
         return "bytes | None", "None"
     if field.shape == "many":
-        return f"tuple[{base}, ...]", "()"
+        return f"{quote}tuple[{base}, ...]{quote}", "()"
     if field.shape == "map":
-        return f"Mapping[str, {base}]", f"msgspec.field(default_factory=dict[str, {base}])"
+        return f"{quote}Mapping[str, {base}]{quote}", f"msgspec.field(default_factory=dict[str, {quote}{base}{quote}])"
     if field.message or field.wrapper:
-        return f"{SCALARS[field.type][0] if field.wrapper else base} | None", "None"
+        return f"{quote}{base} | None{quote}", "None"
     return base, {"str": '""', "int": "0", "bool": "False"}[base]
 
 
@@ -172,9 +166,9 @@ def _fields(service: Service, message: Message) -> tuple[list[str], list[tuple[s
     return lines, docs
 
 
-def _received(service: Service, name: str, message: Message) -> list[str]:
+def _received(service: Service, message: Message) -> list[str]:
     fields, docs = _fields(service, message)
-    lines = ["", f"class {received_name(service, name)}(Received, frozen=True, kw_only=True):"]
+    lines = ["", f"class {service.received_name(message.name)}(Received, frozen=True, kw_only=True):"]
     lines += [*docstring(message.doc, docs, "    "), "", *fields]
     for field in message.fields:
         if field.payload:
@@ -183,12 +177,9 @@ def _received(service: Service, name: str, message: Message) -> list[str]:
                 "    @property",
                 f"    def {field.name}(self) -> Any:",
                 f'        """{field.doc} Decoded from JSON; None when absent."""',
-                f"        return self._decoded(self.raw_{field.name})",
-                "",
-                "    def parse(self, model: type[_T]) -> _T:",
-                '        """The payload as an instance of ``model``; raises BadRequest when it does not fit."""',
-                f'        return parse_payload(self.raw_{field.name}, model, "{field.name}")',
+                f'        return self._decoded(self.raw_{field.name}, "{field.name}")',
             ]
+            lines += _PARSE if field.name == "data" else []
     return [*lines, ""]
 
 
@@ -215,10 +206,7 @@ def _event(service: Service, method: Method) -> list[str]:
             "    def data(self) -> Any:",
             f'        """{payloads["data"].doc} Decoded from JSON once; None when absent."""',
             "        return self._data(self.raw_data)",
-            "",
-            "    def parse(self, model: type[_T]) -> _T:",
-            '        """The payload as an instance of ``model``; raises BadRequest when it does not fit."""',
-            '        return parse_payload(self.raw_data, model, "data")',
+            *_PARSE,
         ]
     if "meta" in payloads:
         lines += [
@@ -232,8 +220,17 @@ def _event(service: Service, method: Method) -> list[str]:
             '        """The meta as an instance of ``model``; raises MetaError when it is absent or does not fit."""',
             "        return self._meta_as(self.raw_meta, model)",
         ]
+    for name, field in payloads.items():
+        if name not in ("data", "meta"):
+            lines += [
+                "",
+                "    @property",
+                f"    def {name}(self) -> Any:",
+                f'        """{field.doc} Decoded from JSON; None when absent."""',
+                f'        return self._decoded(self.raw_{name}, "{name}", twin={bool(field.twin)})',
+            ]
     if method.item_in:
-        received = received_name(service, method.item_in.message)
+        received = service.received_name(method.item_in.message)
         lines += [
             "",
             "    @property",

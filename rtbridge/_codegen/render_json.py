@@ -13,14 +13,14 @@ def render(service: Service) -> str:
     unary = [m for m in service.methods if not m.streaming]
     lines = header("Conversions between Centrifugo's JSON and events.")
     lines += [
-        "from typing import Any, Final",
+        "from typing import Annotated, Any, Final",
         "",
         "import msgspec",
-        "from msgspec import UNSET, Raw, Struct, UnsetType",
+        "from msgspec import UNSET, Meta, Raw, Struct, UnsetType",
         "",
         "from rtbridge import events",
         "from rtbridge.clock import Clock",
-        "from rtbridge.codec._json_values import JSON_ENCODER, decoded, document, payload, read_payload",
+        "from rtbridge.codec._json_values import JSON_ENCODER, decoded, document, payload, read_payload, uint64",
         "from rtbridge.codec.base import Codec",
         "from rtbridge.events.call import Call",
         "from rtbridge.events.outcome import Outcome",
@@ -29,9 +29,10 @@ def render(service: Service) -> str:
         "",
     ]
     order = list(service.messages)
-    inputs = service.reachable(*(m.request for m in unary)) + [m.request for m in unary]
-    for message in sorted({m.name: m for m in inputs}.values(), key=lambda m: _depth(service, m)):
-        lines += _input(service, message)
+    nested = service.reachable(*(m.request for m in unary))
+    inputs = {m.name: m for m in [*nested, *(m.request for m in unary)]}
+    for message in sorted(inputs.values(), key=lambda m: _depth(service, m)):
+        lines += _input(message)
     outputs = service.reachable(*(m.response for m in unary)) + [m.response for m in unary]
     names = {m.name: m for m in outputs}
     for message in sorted(names.values(), key=lambda m: (_depth(service, m), order.index(m.name))):
@@ -40,8 +41,13 @@ def render(service: Service) -> str:
     filled = {m.name: m for m in [*service.reachable(*roots), *roots]}
     for message in sorted(filled.values(), key=lambda m: order.index(m.name)):
         lines += _write(service, message)
+    for message in nested:
+        parts = ", ".join(_read(field) for field in message.fields)
+        name = service.received_name(message.name)
+        lines += [f"def _read_{message.name}(m: _In{message.name}) -> events.{name}:"]
+        lines += [f"    return events.{name}({parts})", "", ""]
     for method in unary:
-        lines += _decode(service, method) + _encode(method)
+        lines += _decode(method) + _encode(method)
     lines += ["", "#: How each call is read and written in JSON, by kind. Streams travel over gRPC only."]
     lines += ["JSON: Final[dict[str, Codec]] = {"]
     lines += [f'    "{m.kind}": Codec(_decode_{m.kind}, _encode_{m.kind}),' for m in unary]
@@ -53,22 +59,45 @@ def _depth(service: Service, message: Message, trail: tuple[str, ...] = ()) -> i
     return 1 + max((_depth(service, service.messages[n], (*trail, message.name)) for n in inner), default=0)
 
 
-def _input(service: Service, message: Message) -> list[str]:
+def _input(message: Message) -> list[str]:
     lines = [f"class _In{message.name}(Struct, gc=False):"]
     for f in message.fields:
-        base = f"_In{f.message}" if f.message else SCALARS[f.type][0]
+        base = f"_In{f.message}" if f.message else _scalar(f)
+        quote = '"' if f.message else ""  # a message may hold its own kind
         if f.payload:
             lines.append(f"    {f.name}: Raw | UnsetType = UNSET")
             lines += [f'    {f.twin}: str = ""'] if f.twin else []
+        elif f.wrapper:
+            lines.append(f"    {f.name}: dict[str, {base}] | None = None")
         elif f.shape == "many":
-            lines.append(f"    {f.name}: tuple[{base}, ...] = ()")
+            lines.append(f"    {f.name}: {quote}tuple[{base}, ...]{quote} = ()")
         elif f.shape == "map":
-            lines.append(f"    {f.name}: dict[str, {base}] = {{}}")
+            lines.append(f"    {f.name}: {quote}dict[str, {base}]{quote} = {{}}")
         elif f.message:
-            lines.append(f"    {f.name}: {base} | None = None")
+            lines.append(f'    {f.name}: "{base} | None" = None')
         else:
-            lines.append(f"    {f.name}: {base} = " + {"str": '""', "int": "0", "bool": "False"}[base])
+            lines.append(f"    {f.name}: {base} = {_default(f)}")
     return [*lines, "", ""]
+
+
+def _scalar(field: Field) -> str:
+    """The scalar with its range, so that a number which protobuf could not carry is refused like any wrong type."""
+    base, low, high = SCALARS[field.type]
+    if low is None or high is None:
+        return base
+    if _wide(field):
+        return "int"
+    return f"Annotated[int, Meta(ge={low}, le={high})]"
+
+
+def _wide(field: Field) -> bool:
+    """Whether the range does not fit in msgspec's bounds, which end at 63 bits; `uint64` checks it then."""
+    high = SCALARS[field.type][2]
+    return high is not None and high >= 2**63
+
+
+def _default(field: Field) -> str:
+    return {"str": '""', "int": "0", "bool": "False"}[SCALARS[field.type][0]]
 
 
 def _output(service: Service, message: Message) -> list[str]:
@@ -85,7 +114,7 @@ def _output(service: Service, message: Message) -> list[str]:
         elif f.message:
             lines.append(f'    {f.name}: "{base} | UnsetType" = UNSET')
         else:
-            lines.append(f"    {f.name}: {base} = " + {"str": '""', "int": "0", "bool": "False"}[base])
+            lines.append(f"    {f.name}: {base} = {_default(f)}")
     if not message.fields:
         lines.append('    """It has no fields."""')
     return [*lines, "", ""]
@@ -127,24 +156,33 @@ def _write(service: Service, message: Message) -> list[str]:
     return [*lines, f"    w = {made}", *after, "    return w", "", ""]
 
 
-def _read(service: Service, field: Field, source: str) -> str:
+def _read(field: Field) -> str:
     n = field.name
     if field.payload:
-        twin = f', "{field.twin}", {source}.{field.twin}' if field.twin else ""
-        return f"raw_{n}=read_payload({source}.{n}{twin})"
+        twin = f', "{field.twin}", m.{field.twin}' if field.twin else ""
+        return f"raw_{n}=read_payload(m.{n}{twin})"
+    if field.wrapper:
+        value = _one(field, f'm.{n}.get("value", {_default(field)})')
+        return f"{n}=None if m.{n} is None else {value}"
     if field.message and field.shape == "many":
-        inner = service.messages[field.message]
-        parts = ", ".join(_read(service, f, "item") for f in inner.fields)
-        return f"{n}=tuple(events.{service.class_name(inner.name)}({parts}) for item in {source}.{n})"
+        return f"{n}=tuple(_read_{field.message}(item) for item in m.{n})"
+    if field.message and field.shape == "map":
+        return f"{n}={{key: _read_{field.message}(value) for key, value in m.{n}.items()}}"
     if field.message:
-        inner = service.messages[field.message]
-        parts = ", ".join(_read(service, f, f"{source}.{n}") for f in inner.fields)
-        return f"{n}=None if {source}.{n} is None else events.{service.class_name(inner.name)}({parts})"
-    return f"{n}={source}.{n}"
+        return f"{n}=None if m.{n} is None else _read_{field.message}(m.{n})"
+    if _wide(field) and field.shape == "many":
+        return f"{n}=tuple({_one(field, 'item')} for item in m.{n})"
+    if _wide(field) and field.shape == "map":
+        return f"{n}={{key: {_one(field, 'value')} for key, value in m.{n}.items()}}"
+    return f"{n}={_one(field, f'm.{n}')}"
 
 
-def _decode(service: Service, m: Method) -> list[str]:
-    fields = ", ".join(_read(service, f, "m") for f in m.request.fields)
+def _one(field: Field, source: str) -> str:
+    return f'uint64("{field.name}", {source})' if _wide(field) else source
+
+
+def _decode(m: Method) -> list[str]:
+    fields = ", ".join(_read(f) for f in m.request.fields)
     return [
         f"_{m.kind}_decoder = msgspec.json.Decoder(_In{m.request.name})",
         "",

@@ -1,14 +1,13 @@
 """Renders ``rtbridge/codec/_proto_generated.py``: straight-line conversions between protobuf messages and events."""
 
 from rtbridge._codegen.model import Field, Message, Method, Service
-from rtbridge._codegen.render_events import is_expiry, received_name
+from rtbridge._codegen.render_events import is_expiry
 from rtbridge._codegen.text import header
 
 
 def render(service: Service) -> str:
     """The module's text."""
     lines = header("Conversions between protobuf messages and events, one straight line each.")
-    answers = _filled(service)
     lines += [
         "from typing import Any, Final",
         "",
@@ -26,9 +25,19 @@ def render(service: Service) -> str:
     ]
     tops = {name for m in service.methods for name in _tops(m)}
     lines += [f'_{name} = message_class("{service.package}.{name}")' for name in service.messages if name in tops]
-    lines += ["", ""]
-    for message in answers:
+    lines += [
+        "",
+        "# Without its C extension protobuf reports broken UTF-8 in a string field as UnicodeDecodeError.",
+        "_FAULTS: Final = (DecodeError, UnicodeDecodeError)",
+        "",
+        "",
+    ]
+    for message in service.answered:
         lines += _fill(service, message)
+    for message in service.received:
+        parts = ", ".join(_read_field(field, "m") for field in message.fields)
+        name = service.received_name(message.name)
+        lines += [f"def _read_{message.name}(m: Any) -> events.{name}:", f"    return events.{name}({parts})", "", ""]
     for method in service.methods:
         lines += _decode(service, method) + _encode(service, method)
     lines += ["", "#: How each call is read and written in protobuf, by kind.", "PROTO: Final[dict[str, Codec]] = {"]
@@ -44,12 +53,6 @@ def _tops(method: Method) -> set[str]:
         method.envelope_in or method.request.name,
         method.envelope_out or method.response.name,
     }
-
-
-def _filled(service: Service) -> list[Message]:
-    roots = {m.result.name for m in service.methods} | {m.item_out.message for m in service.methods if m.item_out}
-    names = roots | {m.name for m in service.reachable(*(service.messages[n] for n in roots))}
-    return [m for m in service.messages.values() if m.name in names]
 
 
 def _fill(service: Service, message: Message) -> list[str]:
@@ -90,7 +93,7 @@ def _fill_field(service: Service, field: Field) -> list[str]:
     return [f"    if r.{n}:", f"        w.{n} = r.{n}"]
 
 
-def _read_field(service: Service, field: Field, source: str) -> str:
+def _read_field(field: Field, source: str) -> str:
     n = field.name
     if field.payload:
         plain = f"{source}.{n} or None"
@@ -98,22 +101,18 @@ def _read_field(service: Service, field: Field, source: str) -> str:
             plain = f'unbase64("{field.twin}", {source}.{field.twin}) if {source}.{field.twin} else {plain}'
         return f"raw_{n}={plain}"
     if field.shape == "many" and field.message:
-        return f"{n}=tuple({_read_message(service, field, 'item')} for item in {source}.{n})"
+        return f"{n}=tuple(_read_{field.message}(item) for item in {source}.{n})"
     if field.shape == "many":
         return f"{n}=tuple({source}.{n})"
+    if field.shape == "map" and field.message:
+        return f"{n}={{key: _read_{field.message}(value) for key, value in {source}.{n}.items()}}"
     if field.shape == "map":
         return f"{n}=dict({source}.{n})"
     if field.wrapper:
         return f'{n}={source}.{n}.value if {source}.HasField("{n}") else None'
     if field.message:
-        return f'{n}={_read_message(service, field, f"{source}.{n}")} if {source}.HasField("{n}") else None'
+        return f'{n}=_read_{field.message}({source}.{n}) if {source}.HasField("{n}") else None'
     return f"{n}={source}.{n}"
-
-
-def _read_message(service: Service, field: Field, source: str) -> str:
-    inner = service.messages[field.message]
-    parts = ", ".join(_read_field(service, f, source) for f in inner.fields)
-    return f"events.{service.class_name(inner.name)}({parts})"
 
 
 def _decode(service: Service, m: Method) -> list[str]:
@@ -122,7 +121,7 @@ def _decode(service: Service, m: Method) -> list[str]:
         f"def _decode_{m.kind}(data: bytes, call: Call) -> events.{m.event}:",
         "    try:",
         f"        m = _{top}.FromString(data)",
-        "    except DecodeError as exc:",
+        "    except _FAULTS as exc:",
         f'        raise InvalidMessage("not a {top} in protobuf") from exc',
     ]
     if m.start_in:
@@ -131,21 +130,18 @@ def _decode(service: Service, m: Method) -> list[str]:
             f'        raise InvalidMessage("the first message of the stream has no {m.start_in}")',
             f"    m = m.{m.start_in}",
         ]
-    fields = ", ".join(_read_field(service, f, "m") for f in m.request.fields)
+    fields = ", ".join(_read_field(f, "m") for f in m.request.fields)
     lines += [f"    return events.{m.event}(call=call, {fields})", "", ""]
     if m.item_in:
-        inner = service.messages[m.item_in.message]
-        name = received_name(service, inner.name)
-        parts = ", ".join(_read_field(service, f, f"m.{m.item_in.name}") for f in inner.fields)
         lines += [
-            f"def _decode_{m.kind}_item(data: bytes) -> events.{name}:",
+            f"def _decode_{m.kind}_item(data: bytes) -> events.{service.received_name(m.item_in.message)}:",
             "    try:",
             f"        m = _{top}.FromString(data)",
-            "    except DecodeError as exc:",
+            "    except _FAULTS as exc:",
             f'        raise InvalidMessage("not a {top} in protobuf") from exc',
             f'    if not m.HasField("{m.item_in.name}"):',
             f'        raise InvalidMessage("a later message of the stream has no {m.item_in.name}")',
-            f"    return events.{name}({parts})",
+            f"    return _read_{m.item_in.message}(m.{m.item_in.name})",
             "",
             "",
         ]

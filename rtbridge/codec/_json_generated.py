@@ -3,14 +3,14 @@
 Generated from proto/centrifugo/proxy.proto by `python -m rtbridge._codegen`; edit the proto, not this file.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from rtbridge import events
 from rtbridge.clock import Clock
-from rtbridge.codec._json_values import JSON_ENCODER, decoded, document, payload, read_payload
+from rtbridge.codec._json_values import JSON_ENCODER, decoded, document, payload, read_payload, uint64
 from rtbridge.codec.base import Codec
 from rtbridge.events.call import Call
 from rtbridge.events.outcome import Outcome
@@ -18,7 +18,7 @@ from rtbridge.events.values import unix_seconds
 
 
 class _InChannelEvent(Struct, gc=False):
-    time_ms: int = 0
+    time_ms: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] = 0
     channel: str = ""
     type: str = ""
 
@@ -132,12 +132,12 @@ class _InMapRemoveRequest(Struct, gc=False):
 
 
 class _InNotifyChannelStateRequest(Struct, gc=False):
-    events: tuple[_InChannelEvent, ...] = ()
+    events: "tuple[_InChannelEvent, ...]" = ()
 
 
 class _InSharedPollRefreshRequest(Struct, gc=False):
     channel: str = ""
-    items: tuple[_InSharedPollRefreshItem, ...] = ()
+    items: "tuple[_InSharedPollRefreshItem, ...]" = ()
 
 
 class _OutFilterNode(Struct, omit_defaults=True, gc=False):
@@ -528,6 +528,14 @@ def _write_SharedPollRefreshResultItem(
     return w
 
 
+def _read_ChannelEvent(m: _InChannelEvent) -> events.ChannelEvent:
+    return events.ChannelEvent(time_ms=m.time_ms, channel=m.channel, type=m.type)
+
+
+def _read_SharedPollRefreshItem(m: _InSharedPollRefreshItem) -> events.SharedPollRefreshItem:
+    return events.SharedPollRefreshItem(key=m.key, version=uint64("version", m.version))
+
+
 _connect_decoder = msgspec.json.Decoder(_InConnectRequest)
 
 
@@ -731,12 +739,7 @@ _channel_state_decoder = msgspec.json.Decoder(_InNotifyChannelStateRequest)
 
 def _decode_channel_state(data: bytes, call: Call) -> events.ChannelStateEvent:
     m = decoded(_channel_state_decoder, data)
-    return events.ChannelStateEvent(
-        call=call,
-        events=tuple(
-            events.ChannelEvent(time_ms=item.time_ms, channel=item.channel, type=item.type) for item in m.events
-        ),
-    )
+    return events.ChannelStateEvent(call=call, events=tuple(_read_ChannelEvent(item) for item in m.events))
 
 
 def _encode_channel_state(outcome: Outcome, clock: Clock) -> bytes:
@@ -818,9 +821,7 @@ _shared_poll_refresh_decoder = msgspec.json.Decoder(_InSharedPollRefreshRequest)
 def _decode_shared_poll_refresh(data: bytes, call: Call) -> events.SharedPollRefreshEvent:
     m = decoded(_shared_poll_refresh_decoder, data)
     return events.SharedPollRefreshEvent(
-        call=call,
-        channel=m.channel,
-        items=tuple(events.SharedPollRefreshItem(key=item.key, version=item.version) for item in m.items),
+        call=call, channel=m.channel, items=tuple(_read_SharedPollRefreshItem(item) for item in m.items)
     )
 
 

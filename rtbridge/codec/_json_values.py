@@ -8,9 +8,9 @@ from msgspec import UNSET, Raw, UnsetType
 
 from rtbridge.codec.base import unbase64
 from rtbridge.errors import InvalidMessage
-from rtbridge.events.values import JSON_ENCODER, JSON_NULL, as_bytes
+from rtbridge.events.values import JSON_ENCODER, as_bytes
 
-__all__ = ["JSON_ENCODER", "decoded", "document", "payload", "read_payload"]
+__all__ = ["JSON_ENCODER", "decoded", "document", "payload", "read_payload", "uint64"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,18 @@ def read_payload(raw: Raw | UnsetType, field: str = "", b64: str = "") -> bytes 
     return None if raw is UNSET else bytes(raw)
 
 
+def uint64(field: str, value: int) -> int:
+    """The value of an unsigned field.
+
+    Raises:
+        InvalidMessage: Protobuf could not carry it.
+
+    """
+    if not 0 <= value < 2**64:
+        raise InvalidMessage(f"{field} is no unsigned integer of 64 bits")
+    return value
+
+
 def _is_json(data: bytes) -> bool:
     try:
         msgspec.json.decode(data)
@@ -59,7 +71,7 @@ def payload(value: Any) -> tuple[Any, str | UnsetType]:
         if _is_json(data):
             return Raw(data), UNSET
         return UNSET, base64.b64encode(data).decode("ascii")
-    return (None if value is JSON_NULL else value), UNSET
+    return value, UNSET
 
 
 def document(field: str, value: Any) -> Any:

@@ -41,6 +41,9 @@ _NotifyChannelStateResponse = message_class("centrifugal.centrifugo.proxy.Notify
 _SharedPollRefreshRequest = message_class("centrifugal.centrifugo.proxy.SharedPollRefreshRequest")
 _SharedPollRefreshResponse = message_class("centrifugal.centrifugo.proxy.SharedPollRefreshResponse")
 
+# Without its C extension protobuf reports broken UTF-8 in a string field as UnicodeDecodeError.
+_FAULTS: Final = (DecodeError, UnicodeDecodeError)
+
 
 def _fill_FilterNode(w: Any, r: events.FilterNode, clock: Clock) -> None:
     if r.op:
@@ -251,10 +254,22 @@ def _fill_SharedPollRefreshResultItem(w: Any, r: events.SharedPollRefreshResultI
         w.prev_data = encode_payload(r.prev_data)
 
 
+def _read_Publication(m: Any) -> events.ReceivedPublication:
+    return events.ReceivedPublication(raw_data=m.data or None, tags=dict(m.tags))
+
+
+def _read_ChannelEvent(m: Any) -> events.ChannelEvent:
+    return events.ChannelEvent(time_ms=m.time_ms, channel=m.channel, type=m.type)
+
+
+def _read_SharedPollRefreshItem(m: Any) -> events.SharedPollRefreshItem:
+    return events.SharedPollRefreshItem(key=m.key, version=m.version)
+
+
 def _decode_connect(data: bytes, call: Call) -> events.ConnectEvent:
     try:
         m = _ConnectRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a ConnectRequest in protobuf") from exc
     return events.ConnectEvent(
         call=call,
@@ -288,7 +303,7 @@ def _encode_connect(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_refresh(data: bytes, call: Call) -> events.RefreshEvent:
     try:
         m = _RefreshRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a RefreshRequest in protobuf") from exc
     return events.RefreshEvent(
         call=call,
@@ -321,7 +336,7 @@ def _encode_refresh(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_subscribe(data: bytes, call: Call) -> events.SubscribeEvent:
     try:
         m = _SubscribeRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a SubscribeRequest in protobuf") from exc
     return events.SubscribeEvent(
         call=call,
@@ -357,7 +372,7 @@ def _encode_subscribe(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_publish(data: bytes, call: Call) -> events.PublishEvent:
     try:
         m = _PublishRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a PublishRequest in protobuf") from exc
     return events.PublishEvent(
         call=call,
@@ -392,7 +407,7 @@ def _encode_publish(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_rpc(data: bytes, call: Call) -> events.RPCEvent:
     try:
         m = _RPCRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a RPCRequest in protobuf") from exc
     return events.RPCEvent(
         call=call,
@@ -427,7 +442,7 @@ def _encode_rpc(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_sub_refresh(data: bytes, call: Call) -> events.SubRefreshEvent:
     try:
         m = _SubRefreshRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a SubRefreshRequest in protobuf") from exc
     return events.SubRefreshEvent(
         call=call,
@@ -461,7 +476,7 @@ def _encode_sub_refresh(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_subscribe_unidirectional(data: bytes, call: Call) -> events.SubscribeUnidirectionalEvent:
     try:
         m = _SubscribeRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a SubscribeRequest in protobuf") from exc
     return events.SubscribeUnidirectionalEvent(
         call=call,
@@ -505,7 +520,7 @@ def _encode_subscribe_unidirectional_item(item: events.Publication) -> bytes:
 def _decode_subscribe_bidirectional(data: bytes, call: Call) -> events.SubscribeBidirectionalEvent:
     try:
         m = _StreamSubscribeRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a StreamSubscribeRequest in protobuf") from exc
     if not m.HasField("subscribe_request"):
         raise InvalidMessage("the first message of the stream has no subscribe_request")
@@ -528,11 +543,11 @@ def _decode_subscribe_bidirectional(data: bytes, call: Call) -> events.Subscribe
 def _decode_subscribe_bidirectional_item(data: bytes) -> events.ReceivedPublication:
     try:
         m = _StreamSubscribeRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a StreamSubscribeRequest in protobuf") from exc
     if not m.HasField("publication"):
         raise InvalidMessage("a later message of the stream has no publication")
-    return events.ReceivedPublication(raw_data=m.publication.data or None, tags=dict(m.publication.tags))
+    return _read_Publication(m.publication)
 
 
 def _encode_subscribe_bidirectional(outcome: Outcome, clock: Clock) -> bytes:
@@ -562,7 +577,7 @@ def _encode_subscribe_bidirectional_item(item: events.Publication) -> bytes:
 def _decode_cache_empty(data: bytes, call: Call) -> events.CacheEmptyEvent:
     try:
         m = _NotifyCacheEmptyRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a NotifyCacheEmptyRequest in protobuf") from exc
     return events.CacheEmptyEvent(call=call, channel=m.channel)
 
@@ -579,14 +594,9 @@ def _encode_cache_empty(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_channel_state(data: bytes, call: Call) -> events.ChannelStateEvent:
     try:
         m = _NotifyChannelStateRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a NotifyChannelStateRequest in protobuf") from exc
-    return events.ChannelStateEvent(
-        call=call,
-        events=tuple(
-            events.ChannelEvent(time_ms=item.time_ms, channel=item.channel, type=item.type) for item in m.events
-        ),
-    )
+    return events.ChannelStateEvent(call=call, events=tuple(_read_ChannelEvent(item) for item in m.events))
 
 
 def _encode_channel_state(outcome: Outcome, clock: Clock) -> bytes:
@@ -605,7 +615,7 @@ def _encode_channel_state(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_map_publish(data: bytes, call: Call) -> events.MapPublishEvent:
     try:
         m = _MapPublishRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a MapPublishRequest in protobuf") from exc
     return events.MapPublishEvent(
         call=call,
@@ -641,7 +651,7 @@ def _encode_map_publish(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_map_remove(data: bytes, call: Call) -> events.MapRemoveEvent:
     try:
         m = _MapRemoveRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a MapRemoveRequest in protobuf") from exc
     return events.MapRemoveEvent(
         call=call,
@@ -676,12 +686,10 @@ def _encode_map_remove(outcome: Outcome, clock: Clock) -> bytes:
 def _decode_shared_poll_refresh(data: bytes, call: Call) -> events.SharedPollRefreshEvent:
     try:
         m = _SharedPollRefreshRequest.FromString(data)
-    except DecodeError as exc:
+    except _FAULTS as exc:
         raise InvalidMessage("not a SharedPollRefreshRequest in protobuf") from exc
     return events.SharedPollRefreshEvent(
-        call=call,
-        channel=m.channel,
-        items=tuple(events.SharedPollRefreshItem(key=item.key, version=item.version) for item in m.items),
+        call=call, channel=m.channel, items=tuple(_read_SharedPollRefreshItem(item) for item in m.items)
     )
 
 

@@ -84,9 +84,9 @@ class FilterNode(Result, frozen=True, kw_only=True):
             self._refuse("cmp", "str", self.cmp)
         if not isinstance(self.val, str):
             self._refuse("val", "str", self.val)
-        if self.vals:
+        if self.vals != ():
             self._check_items("vals", self.vals, str)
-        if self.nodes:
+        if self.nodes != ():
             self._check_items("nodes", self.nodes, FilterNode)
 
 
@@ -169,9 +169,9 @@ class ChannelsCapability(Result, frozen=True, kw_only=True):
     match: str = ""
 
     def __post_init__(self) -> None:
-        if self.channels:
+        if self.channels != ():
             self._check_items("channels", self.channels, str)
-        if self.allow:
+        if self.allow != ():
             self._check_items("allow", self.allow, str)
         if not isinstance(self.match, str):
             self._refuse("match", "str", self.match)
@@ -208,13 +208,13 @@ class ConnectResult(Result, frozen=True, kw_only=True):
             self._refuse("user", "str", self.user)
         if self.expire_at is not None:
             self._check_expiry("expire_at", self.expire_at)
-        if self.channels:
+        if self.channels != ():
             self._check_items("channels", self.channels, str)
-        if self.subs:
+        if self.subs != {}:
             self._check_map("subs", self.subs, SubscribeOptions)
-        if self.caps:
+        if self.caps != ():
             self._check_items("caps", self.caps, ChannelsCapability)
-        if self.labels:
+        if self.labels != {}:
             self._check_map("labels", self.labels, str)
 
 
@@ -241,7 +241,7 @@ class RefreshResult(Result, frozen=True, kw_only=True):
             self._refuse("expired", "bool", self.expired)
         if self.expire_at is not None:
             self._check_expiry("expire_at", self.expire_at)
-        if self.caps:
+        if self.caps != ():
             self._check_items("caps", self.caps, ChannelsCapability)
         self._check_one_of(self.expired, self.expire_at)
 
@@ -271,7 +271,7 @@ class SubscribeResult(Result, frozen=True, kw_only=True):
             self._check_expiry("expire_at", self.expire_at)
         if self.override is not None and not isinstance(self.override, SubscribeOptionOverride):
             self._refuse("override", "SubscribeOptionOverride or None", self.override)
-        if self.allow:
+        if self.allow != ():
             self._check_items("allow", self.allow, str)
         if self.server_tags_filter is not None and not isinstance(self.server_tags_filter, FilterNode):
             self._refuse("server_tags_filter", "FilterNode or None", self.server_tags_filter)
@@ -302,13 +302,13 @@ class PublishResult(Result, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.skip_history, bool):
             self._refuse("skip_history", "bool", self.skip_history)
-        if self.tags:
+        if self.tags != {}:
             self._check_map("tags", self.tags, str)
         if not isinstance(self.idempotency_key, str):
             self._refuse("idempotency_key", "str", self.idempotency_key)
         if not isinstance(self.delta, bool):
             self._refuse("delta", "bool", self.delta)
-        if self.version:
+        if type(self.version) is not int or self.version:
             self._check_int("version", self.version, 0, 18446744073709551615)
         if not isinstance(self.version_epoch, str):
             self._refuse("version_epoch", "str", self.version_epoch)
@@ -345,9 +345,9 @@ class MapPublishResult(Result, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.key, str):
             self._refuse("key", "str", self.key)
-        if self.tags:
+        if self.tags != {}:
             self._check_map("tags", self.tags, str)
-        if self.score:
+        if type(self.score) is not int or self.score:
             self._check_int("score", self.score, -9223372036854775808, 9223372036854775807)
         if not isinstance(self.key_mode, str):
             self._refuse("key_mode", "str", self.key_mode)
@@ -355,7 +355,7 @@ class MapPublishResult(Result, frozen=True, kw_only=True):
             self._refuse("idempotency_key", "str", self.idempotency_key)
         if not isinstance(self.delta, bool):
             self._refuse("delta", "bool", self.delta)
-        if self.version:
+        if type(self.version) is not int or self.version:
             self._check_int("version", self.version, 0, 18446744073709551615)
         if not isinstance(self.version_epoch, str):
             self._refuse("version_epoch", "str", self.version_epoch)
@@ -378,7 +378,7 @@ class MapRemoveResult(Result, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.key, str):
             self._refuse("key", "str", self.key)
-        if self.tags:
+        if self.tags != {}:
             self._check_map("tags", self.tags, str)
         if not isinstance(self.idempotency_key, str):
             self._refuse("idempotency_key", "str", self.idempotency_key)
@@ -430,7 +430,7 @@ class Publication(Result, frozen=True, kw_only=True):
     tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        if self.tags:
+        if self.tags != {}:
             self._check_map("tags", self.tags, str)
 
 
@@ -474,7 +474,7 @@ class SharedPollRefreshResultItem(Result, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not isinstance(self.key, str):
             self._refuse("key", "str", self.key)
-        if self.version:
+        if type(self.version) is not int or self.version:
             self._check_int("version", self.version, 0, 18446744073709551615)
         if not isinstance(self.removed, bool):
             self._refuse("removed", "bool", self.removed)
@@ -493,52 +493,10 @@ class SharedPollRefreshResult(Result, frozen=True, kw_only=True):
     epoch: str = ""
 
     def __post_init__(self) -> None:
-        if self.items:
+        if self.items != ():
             self._check_items("items", self.items, SharedPollRefreshResultItem)
         if not isinstance(self.epoch, str):
             self._refuse("epoch", "str", self.epoch)
-
-
-class ChannelEvent(Result, frozen=True, kw_only=True):
-    """One change of one channel.
-
-    Attributes:
-        time_ms: When, in milliseconds since the Unix epoch.
-        channel: The channel.
-        type: `occupied` or `vacated`.
-
-    """
-
-    time_ms: int = 0
-    channel: str = ""
-    type: str = ""
-
-    def __post_init__(self) -> None:
-        if self.time_ms:
-            self._check_int("time_ms", self.time_ms, -9223372036854775808, 9223372036854775807)
-        if not isinstance(self.channel, str):
-            self._refuse("channel", "str", self.channel)
-        if not isinstance(self.type, str):
-            self._refuse("type", "str", self.type)
-
-
-class SharedPollRefreshItem(Result, frozen=True, kw_only=True):
-    """A tracked key and the version that Centrifugo has.
-
-    Attributes:
-        key: The key.
-        version: Its version; 0 when none is known.
-
-    """
-
-    key: str = ""
-    version: int = 0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.key, str):
-            self._refuse("key", "str", self.key)
-        if self.version:
-            self._check_int("version", self.version, 0, 18446744073709551615)
 
 
 class ReceivedPublication(Received, frozen=True, kw_only=True):
@@ -556,11 +514,39 @@ class ReceivedPublication(Received, frozen=True, kw_only=True):
     @property
     def data(self) -> Any:
         """The payload. Decoded from JSON; None when absent."""
-        return self._decoded(self.raw_data)
+        return self._decoded(self.raw_data, "data")
 
     def parse(self, model: type[_T]) -> _T:
         """The payload as an instance of ``model``; raises BadRequest when it does not fit."""
         return parse_payload(self.raw_data, model, "data")
+
+
+class ChannelEvent(Received, frozen=True, kw_only=True):
+    """One change of one channel.
+
+    Attributes:
+        time_ms: When, in milliseconds since the Unix epoch.
+        channel: The channel.
+        type: `occupied` or `vacated`.
+
+    """
+
+    time_ms: int = 0
+    channel: str = ""
+    type: str = ""
+
+
+class SharedPollRefreshItem(Received, frozen=True, kw_only=True):
+    """A tracked key and the version that Centrifugo has.
+
+    Attributes:
+        key: The key.
+        version: Its version; 0 when none is known.
+
+    """
+
+    key: str = ""
+    version: int = 0
 
 
 class ConnectEvent(Event, frozen=True, kw_only=True):
@@ -1011,7 +997,7 @@ class ChannelStateEvent(Event, frozen=True, kw_only=True):
     kind: ClassVar[str] = "channel_state"
     result_type: ClassVar[type[msgspec.Struct] | None] = ChannelStateResult
 
-    events: tuple[ChannelEvent, ...] = ()
+    events: "tuple[ChannelEvent, ...]" = ()
 
     def respond(self, answer: ChannelStateResult | Disconnect | ClientError) -> None:
         """Set the pending answer; later hooks still run, and the last answer stands."""
@@ -1134,7 +1120,7 @@ class SharedPollRefreshEvent(Event, frozen=True, kw_only=True):
     result_type: ClassVar[type[msgspec.Struct] | None] = SharedPollRefreshResult
 
     channel: str = ""
-    items: tuple[SharedPollRefreshItem, ...] = ()
+    items: "tuple[SharedPollRefreshItem, ...]" = ()
 
     def respond(self, answer: SharedPollRefreshResult | Disconnect | ClientError) -> None:
         """Set the pending answer; later hooks still run, and the last answer stands."""

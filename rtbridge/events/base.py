@@ -64,18 +64,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         self.call.pending = answer
 
     def _data(self, raw: bytes | None) -> Any:
-        if raw is None:
-            return None
         cached = self.call.data
         if cached is not None and cached[0] is raw:
             return cached[1]
-        if getattr(self, "encoding", "") == "binary":
-            raise BinaryPayload(
-                f"{type(self).__name__}.data: the proxy has binary_encoding, so read the bytes in event.raw_data"
-            )
-        value = decode_payload(raw, "data")
-        self.call.data = raw, value
+        value = self._decoded(raw, "data", twin=True)
+        if raw is not None:
+            self.call.data = raw, value
         return value
+
+    def _decoded(self, raw: bytes | None, name: str, *, twin: bool) -> Any:
+        if raw is None:
+            return None
+        if twin and getattr(self, "encoding", "") == "binary":
+            raise BinaryPayload(
+                f"{type(self).__name__}.{name}: the proxy has binary_encoding, so read the bytes in event.raw_{name}"
+            )
+        return decode_payload(raw, name)
 
     def _meta(self, raw: bytes | None) -> Any:
         if raw is None:
@@ -99,7 +103,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return parse_payload(raw, model, "meta")
         except ClientError as exc:  # meta is the backend's own: no fault of the client
-            raise MetaError(f"the connection's meta is no {model.__name__}: {exc.message}") from exc
+            name = getattr(model, "__name__", model)  # a union has none
+            raise MetaError(f"the connection's meta is no {name}: {exc.message}") from exc
 
 
 class InvalidEvent(Event, frozen=True, kw_only=True):
@@ -126,10 +131,10 @@ class InvalidEvent(Event, frozen=True, kw_only=True):
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that Centrifugo sends into a stream after its first message."""
+    """A part of what Centrifugo sends: an item of an event, or a later message of a stream."""
 
-    def _decoded(self, raw: bytes | None) -> Any:
-        return None if raw is None else decode_payload(raw, "data")
+    def _decoded(self, raw: bytes | None, name: str) -> Any:
+        return None if raw is None else decode_payload(raw, name)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

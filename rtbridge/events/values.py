@@ -8,13 +8,15 @@ import msgspec
 
 from rtbridge.clock import Clock
 from rtbridge.errors import BadRequest
+from rtbridge.events.misfit import pydantic_text, struct_text
 
 T = TypeVar("T")
 
 
 class _Sentinel(Enum):
-    JSON_NULL = "null"
-    NEVER = "never"
+    # msgspec writes the value of a member: null wherever JSON_NULL stands, and an error for NEVER in a payload.
+    JSON_NULL = None
+    NEVER = object()
 
     def __repr__(self) -> str:
         return self.name
@@ -32,6 +34,9 @@ ExpireAt: TypeAlias = int | datetime | timedelta
 
 #: Any larger number of seconds is a number of milliseconds (it would be after the year 5000).
 _LATEST: Final = 100_000_000_000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 
 _BYTES: Final = (bytes, bytearray, memoryview, msgspec.Raw)
 
@@ -58,15 +63,11 @@ def unix_seconds(value: ExpireAt | Never, clock: Clock) -> int:
     if isinstance(value, timedelta):
         return -int(-(clock.time() + value.total_seconds()) // 1)
     if isinstance(value, datetime):
-        return -int(-value.astimezone(UTC).timestamp() // 1)
+        return -((_EPOCH - value) // _SECOND)
     return 0
 
 
 def _encode_other(value: Any) -> Any:
-    if value is JSON_NULL:
-        return None
-    if isinstance(value, memoryview):
-        return value.tobytes()
     dump = getattr(value, "model_dump", None)
     if callable(dump):  # a pydantic model; pydantic is no dependency
         return dump(mode="json")
@@ -121,15 +122,7 @@ def parse_payload(raw: bytes | None, model: type[T], what: str) -> T:
             return cast("T", validate(raw))
         return msgspec.json.decode(raw, type=model)
     except _DECODE_FAULTS as exc:
-        text = str(exc) if isinstance(exc, msgspec.ValidationError) else "not valid JSON"
+        text = struct_text(exc) if isinstance(exc, msgspec.ValidationError) else "not valid JSON"
         raise BadRequest(f"{what} does not fit: {text}") from exc
     except ValueError as exc:
-        raise BadRequest(f"{what} does not fit: {_pydantic_text(exc)}") from exc
-
-
-def _pydantic_text(exc: ValueError) -> str:
-    errors: Any = getattr(exc, "errors", None)
-    if errors is None:
-        return "it was refused"
-    found: list[dict[str, Any]] = errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in found[:3])
+        raise BadRequest(f"{what} does not fit: {pydantic_text(exc, model)}") from exc
