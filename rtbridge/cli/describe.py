@@ -1,0 +1,73 @@
+"""What a runtime serves, in the words that several commands print."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rtbridge.app import Runtime
+from rtbridge.events import METHODS, Outcome
+
+#: What to do where nothing listens.
+NOWHERE = "nothing listens: set centrifuge.proxy_address (gRPC), rtbridge.http_proxy.address (HTTP), or both"
+
+#: The transport's name in the configuration's terms.
+WIRE = {"grpcio": "gRPC", "http": "HTTP"}
+
+
+def listeners(runtime: Runtime, addresses: Iterable[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
+    """Wire, address, TLS and secret of each thing that listens, in words."""
+    tls, secret = runtime.config.rtbridge.tls, runtime.config.rtbridge.secret
+    secured = "no" if tls is None else "mutual" if tls.client_ca is not None else "yes"
+    wanted = "no" if secret is None else f"yes ({secret.key})"
+    return [(WIRE.get(name, name), address, secured, wanted) for name, address in addresses]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The rows in columns under their header."""
+    all_rows = [header, *rows]
+    widths = [max(len(row[i]) for row in all_rows) for i in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in all_rows]
+
+
+def served(runtime: Runtime, addresses: Iterable[tuple[str, str]]) -> list[str]:
+    """The lines that say what listens where, with which plugins, for which events."""
+    rows = listeners(runtime, addresses)
+    lines = table(("listens", "address", "TLS", "secret"), rows) if rows else ["listens  nowhere"]
+    plugins = [name for name, _ in runtime.manager.list_name_plugin()]
+    answered = [kind for kind in METHODS if not runtime.chains[kind].empty]
+    steps = sum(len(chain.plain) for chain in runtime.chains.values())
+    routes = sum(len(chain.routes.listeners) for chain in runtime.chains.values() if chain.routes is not None)
+    lines.append("")
+    lines.append(f"plugins  {len(plugins)}: {', '.join(plugins)}" if plugins else "plugins  none")
+    lines.append(f"answers  {', '.join(answered) or 'nothing'} ({steps} hooks, {routes} routes)")
+    return lines
+
+
+def addresses(runtime: Runtime) -> list[tuple[str, str]]:
+    """What the configuration asks to listen: transport and address, as a transport shows it once started."""
+    return [(name, str(address).removeprefix("tcp://")) for name, address in runtime.addresses().items()]
+
+
+def denial(outcome: Outcome) -> str:
+    """How an event is denied, for people."""
+    if outcome.disconnect is not None:
+        return str(outcome.disconnect)
+    if outcome.error is not None:
+        return str(outcome.error)
+    if outcome.failure is not None:
+        return {"unimplemented": "refused: gRPC UNIMPLEMENTED, HTTP 404", "invalid": "refused as a failed call"}.get(
+            outcome.failure, outcome.label
+        )
+    return "expired: true"
+
+
+def relative(source: str) -> str:
+    """``file:line`` with the file's path from the working directory on, where it lies below it."""
+    path, colon, line = source.rpartition(":")
+    if not colon:
+        return source
+    here = Path.cwd()
+    try:
+        return f"{Path(path).resolve().relative_to(here.resolve()).as_posix()}:{line}"
+    except (ValueError, OSError):
+        return source.replace(os.sep, "/")

@@ -1,0 +1,92 @@
+"""The options that most commands share, and what they name: a configuration in a working directory."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from rtbridge.app import Runtime, load, use_environment
+from rtbridge.config import Loaded
+from rtbridge.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Chosen(NamedTuple):
+    """What the shared options say."""
+
+    config: str | None
+    overrides: tuple[str, ...]
+    workdir: str | None
+    dotenv: str | None
+
+    @property
+    def names_a_file(self) -> bool:
+        """Whether a configuration was asked for, rather than looked for."""
+        return bool(self.config or self.overrides or self.workdir or self.dotenv)
+
+
+def project_options(command: F) -> F:
+    """Give a command ``-c``, ``-o``, ``-w`` and ``--dotenv``; it takes them as ``chosen``."""
+
+    def gather(
+        config: str | None, overrides: tuple[str, ...], workdir: str | None, dotenv: str | None, **own: Any
+    ) -> Any:
+        return command(chosen=Chosen(config, overrides, workdir, dotenv), **own)
+
+    gather.__name__, gather.__doc__ = command.__name__, command.__doc__
+    gather.__dict__.update(command.__dict__)
+    wrapped: Any = gather
+    for option in (
+        click.option(
+            "--dotenv", metavar="FILE", help="Read variables from this file; by default .env beside the file."
+        ),
+        click.option("-w", "--workdir", metavar="DIR", help="Work in this directory; the other paths start from it."),
+        click.option(
+            "-o", "--override", "overrides", metavar="KEY=VALUE", multiple=True, help="Replace one key; repeatable."
+        ),
+        click.option("-c", "--config", metavar="FILE", help="The configuration; .rr.yaml by default."),
+    ):
+        wrapped = option(wrapped)
+    result: F = wrapped
+    return result
+
+
+def enter(chosen: Chosen, *, offline: bool = False) -> Loaded:
+    """The configuration that the options name, after going where it is at home.
+
+    The working directory is changed to ``-w``; that folder, or else the one of the configuration, comes first where
+    modules are looked for. Variables of ``.env`` join the environment unless they are set already, then ``server.env``
+    does.
+
+    Raises:
+        ConfigError: The directory or the configuration cannot be used.
+
+    """
+    if chosen.workdir is not None:
+        try:
+            os.chdir(chosen.workdir)
+        except OSError as exc:
+            raise ConfigError(f"-w {chosen.workdir}: {exc.strerror}") from exc
+    dotenv = Path(chosen.dotenv) if chosen.dotenv is not None else None
+    loaded = load(chosen.config, overrides=chosen.overrides, offline=offline, dotenv=dotenv)
+    home = Path.cwd() if chosen.workdir is not None or loaded.path is None else loaded.path.parent
+    sys.path.insert(0, str(home))
+    for name, value in loaded.dotenv.items():
+        os.environ.setdefault(name, value)
+    use_environment(loaded.config)
+    return loaded
+
+
+def bring_up(chosen: Chosen) -> tuple[Loaded, Runtime]:
+    """The configuration and its runtime, plugins registered and not yet booted.
+
+    Raises:
+        SetupError: The configuration or a plugin cannot be used.
+
+    """
+    loaded = enter(chosen)
+    return loaded, Runtime(loaded.config)
