@@ -50,7 +50,7 @@ class Admission:
         except BaseException as exc:
             if future.done() and not future.cancelled():
                 self.leave()
-            else:
+            elif future in self._line:  # whoever left meanwhile has passed it over
                 self._line.remove(future)
             if isinstance(exc, TimeoutError):
                 raise Overloaded(f"{self.limit} events are being answered and none ended in time") from exc

@@ -14,7 +14,7 @@ from rtbridge.bridge import Bridge
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Address, Config, Loaded, load_config, parse_config
 from rtbridge.denial import Denials
-from rtbridge.errors import PluginError
+from rtbridge.errors import ConfigError, PluginError
 from rtbridge.events import METHODS
 from rtbridge.hooks import ENTRY_POINTS, Chain, HookManager
 from rtbridge.transport.base import Secret, Transport
@@ -73,6 +73,7 @@ class Runtime:
         self.chains: dict[str, Chain] = self.manager.chains()
         lifecycle = self.manager.lifecycle()
         self._lifecycle = lifecycle
+        _check_unhandled(config)
         unhandled = {kind: answer.exception() for kind, answer in config.rtbridge.unhandled.items()}
         limits = config.rtbridge.limits
         self.bridge = Bridge(
@@ -231,6 +232,14 @@ def asgi(config: str | Path | Mapping[str, Any] | Config | None = None, plugins:
     for line in runtime.warnings():
         log.warning("%s", line)
     return runtime.http_app()
+
+
+def _check_unhandled(config: Config) -> None:
+    for kind, answer in config.rtbridge.unhandled.items():
+        if kind in METHODS and METHODS[kind].silence == "error" and answer.disconnect is not None:
+            raise ConfigError(
+                f"rtbridge.unhandled.{kind}: found a disconnect, allowed: an error; no client stands behind this call"
+            )
 
 
 def use_environment(config: Config) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rtbridge.admission import Admission
 from rtbridge.clock import SYSTEM_CLOCK, Clock
@@ -26,7 +26,11 @@ log = logging.getLogger("rtbridge.events")
 _MARGIN_SHARE: Final = 0.1
 _MARGIN_MAX: Final = 0.05
 
+T = TypeVar("T")
+
 Encode = Callable[[Outcome, Clock], bytes]
+
+_END: Final = object()
 
 _CANCELLED: Final = Outcome(failure="cancelled", why="the caller went away")
 
@@ -85,6 +89,7 @@ class Bridge:
         self._deadlines = Deadlines()
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[Any]] = set()
+        self._waiting: set[asyncio.Task[Any]] = set()  # streams whose next item is not there yet
         self._draining = False
         self._before_first: Callable[[], Awaitable[object]] | None = None
         for chain in chains.values():
@@ -278,11 +283,16 @@ class Bridge:
         if hasattr(result, "__await__"):
             await result
 
-    async def items(self, event: Event, outcome: Outcome) -> AsyncGenerator[Any, None]:
-        """What a stream yields after its first message.
+    def abandoned(self, event: Event) -> None:
+        """Clean up after a stream whose caller left before :meth:`items` was asked for anything."""
+        self._finish(event, _CANCELLED, None)
+
+    async def items(self, event: Event, outcome: Outcome, encode: Callable[[Any], T]) -> AsyncGenerator[T, None]:
+        """What a stream yields after its first message, each item as ``encode`` gives it back.
 
         Raises:
-            StreamFailed: A hook raised what is no answer, yielded something else than a publication, or rtbridge stops.
+            StreamFailed: A hook raised what is no answer, yielded something else than a publication that can be
+                written, or rtbridge stops.
 
         """
         item_type = METHODS[event.kind].item
@@ -293,13 +303,13 @@ class Bridge:
         started = self.clock.monotonic()
         ended = "ok"
         try:
-            async for item in outcome.stream:
+            while (item := await self._next(outcome.stream, task)) is not _END:
                 if item_type is None or not isinstance(item, item_type):
                     name = item_type.__name__ if item_type else "nothing"
                     raise WrongAnswer(f"the stream of {describe(event)} yielded {type(item).__name__}, not {name}")
-                yield item
+                yield encode(item)
         except (Disconnect, ClientError) as exc:
-            ended = str(exc)
+            ended = f"{'disconnect' if isinstance(exc, Disconnect) else 'error'} {exc.code}"
         except asyncio.CancelledError:
             ended = "cancelled"
             if self._draining and task.uncancel() <= 0:
@@ -318,11 +328,22 @@ class Bridge:
             log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": _fields(event)})
             self._finish(event, outcome, error)
 
+    async def _next(self, stream: AsyncGenerator[Any, None], task: asyncio.Task[Any]) -> Any:
+        # A task is cancelled in here only: where a transport is sending, a cancelled call ends without a status, and
+        # neither the caller nor the transport's own drain hears of it.
+        if self._draining:
+            raise asyncio.CancelledError
+        self._waiting.add(task)
+        try:
+            return await anext(stream, _END)
+        finally:
+            self._waiting.discard(task)
+
     def end_streams(self) -> None:
         """End every subscription stream with an error, so that SDKs subscribe again somewhere else."""
         self._draining = True
-        for task in list(self._streams):
-            task.cancel()
+        while self._waiting:
+            self._waiting.pop().cancel()
 
     async def drain(self) -> None:
         """Wait until every event is answered and its after-event hooks have run; streams end at once."""

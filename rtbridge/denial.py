@@ -62,16 +62,17 @@ def _silence(method: Method, chosen: Mapping[str, Disconnect | ClientError]) -> 
 def raised(method: Method | None, answer: Disconnect | ClientError) -> tuple[Outcome, str]:
     """The outcome of a raised answer, and what to warn of where the event cannot carry it."""
     silence = "disconnect" if method is None else method.silence
+    name = f"{'disconnect' if isinstance(answer, Disconnect) else 'error'} {answer.code}"
     if silence == "expired":
         assert method is not None
-        lost = f"{answer} is lost: Centrifugo reads only the result of {method.kind}, so the session just ends"
+        lost = f"{name} is lost: Centrifugo reads only the result of {method.kind}, so the session just ends"
         return Outcome(result=method.result(expired=True), why=str(answer)), lost
     if silence == "unimplemented":
-        return Outcome(failure="internal", why=str(answer)), f"{answer} is lost: this answer has no error"
+        return Outcome(failure="internal", why=str(answer)), f"{name} is lost: this answer has no error"
     if isinstance(answer, ClientError):
         return Outcome(error=answer, why=str(answer)), ""
     if silence == "error":
-        return Outcome(error=_NOT_AVAILABLE, why=str(answer)), f"{answer} is lost: no client stands behind this call"
+        return Outcome(error=_NOT_AVAILABLE, why=str(answer)), f"{name} is lost: no client stands behind this call"
     return Outcome(disconnect=answer, why=str(answer)), ""
 
 
@@ -82,7 +83,7 @@ def explain(event: Event, chain: Chain) -> str:
     hook = f"on_{event.kind}"
     advice = f"write @hookimpl {hook}(event)"
     if call.trail:
-        return f"{call.trail}; return it from there"
+        return str(call.trail)
     if call.stopped_by and call.stopped_by != "stop_propagation":
         return f"{call.stopped_by} stopped propagation without an answer; call event.respond(...) in it"
     if chain.empty:

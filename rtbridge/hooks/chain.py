@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from rtbridge.errors import WrongAnswer
-from rtbridge.events import Event
+from rtbridge.events import METHODS, Event
 from rtbridge.hooks.router import RouteTable
 from rtbridge.hooks.steps import Mode, Step
 from rtbridge.hooks.threads import Lease, Threads
@@ -80,6 +80,9 @@ class Chain:
 
     async def _walk(self, event: Event) -> Any:
         call = event.call
+        stopped = call.stopped_by  # by a wrapper or a middleware
+        if stopped is not None:
+            return call.pending
         steps, routes = self.plain, self.routes
         index = 0
         while True:
@@ -137,7 +140,7 @@ class Chain:
             answer = await answer
             if answer is None or answer.__class__ is self.result:
                 return answer
-        if isinstance(answer, AsyncGenerator):
+        if isinstance(answer, AsyncGenerator) and _is_stream(event):
             stream = cast("AsyncGenerator[Any, None]", answer)
             answer = await anext(stream, None)
             if answer is not None:
@@ -164,6 +167,7 @@ class Chain:
                 next(generator)
             except StopIteration as stop:
                 raise RuntimeError(f"{wrapper.name} did not yield") from stop
+            _name_stop(event, wrapper.name)
             try:
                 answer = await inner(event)
             except BaseException as exc:
@@ -186,24 +190,41 @@ class Chain:
     ) -> Callable[[Event], Awaitable[Any]]:
         async def run(event: Event) -> Any:
             seen: Any = None
+            called = False
 
             async def call_next(given: Event) -> Any:
-                nonlocal seen
+                nonlocal called, seen
+                called = True
+                _name_stop(event, each.name)
                 if type(given) is not type(event):
                     raise WrongAnswer(f"{each.name} passed on {type(given).__name__}, not {type(event).__name__}")
                 seen = await inner(given)
                 return seen
 
-            return self._wrapped(each.name, event, await each.run(event, call_next), seen)
+            answer = await each.run(event, call_next)
+            _name_stop(event, each.name)
+            if answer is None and not called and event.call.stopped_by is None:
+                event.call.trail = f"{each.name} returned None without call_next(event), so no hook ran"
+            return self._wrapped(each.name, event, answer, seen)
 
         return run
 
     def _wrapped(self, name: str, event: Event, answer: Any, before: Any = None) -> Any:
         if answer is None and before is not None:
-            event.call.trail = f"{name} returned None in place of an answer"
+            event.call.trail = f"{name} returned None in place of an answer; return it from there"
         if answer.__class__ is self.result:
             return answer
         return self.checked(name, event, answer)
+
+
+def _is_stream(event: Event) -> bool:
+    method = METHODS.get(event.kind)
+    return method is not None and method.stream != ""
+
+
+def _name_stop(event: Event, name: str) -> None:
+    if event.call.stopped_by == "stop_propagation":
+        event.call.stopped_by = name
 
 
 class LifecycleChain(NamedTuple):

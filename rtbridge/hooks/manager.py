@@ -12,6 +12,7 @@ from rtbridge.errors import PluginError
 from rtbridge.events import METHODS
 from rtbridge.hooks import _generated, lifecycle, specs
 from rtbridge.hooks.chain import Chain, LifecycleChain, Middleware, Wrapper
+from rtbridge.hooks.inject import INJECTED
 from rtbridge.hooks.listeners import make_listener
 from rtbridge.hooks.markers import ATTRIBUTE
 from rtbridge.hooks.router import Router, RouteTable
@@ -138,13 +139,13 @@ class HookManager(pluggy.PluginManager):
     def _caller(self, hook: str, impl: pluggy.HookImpl) -> Callable[..., Any]:
         function: Callable[..., Any] = impl.function
         order = impl.argnames
-        if order == ("event",):
-            return function
         values = dict(self.injected)
-        spec = getattr(self.hook, hook).spec.argnames
+        own = tuple([name for name in getattr(self.hook, hook).spec.argnames if name not in INJECTED])
+        if order == own:
+            return function
 
         def call(*given: Any) -> Any:
-            known = dict(zip([n for n in spec if n not in values], given, strict=False)) | values
+            known = dict(zip(own, given, strict=True)) | values
             return function(*[known[name] for name in order])
 
         return call

@@ -120,7 +120,7 @@ class Threads:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self._give_back(future.result())
-            else:
+            elif future in self._waiting:  # whoever gave a thread back meanwhile has passed it over
                 self._waiting.remove(future)
             raise
 

@@ -1,6 +1,6 @@
 """``App``: one's plugins behind the bridge, without a server."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -38,7 +38,7 @@ class Stream:
         self._event = event
         self.outcome = outcome
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
         """The publications of the stream, until it ends."""
         if self.outcome.stream is not None:
             async for item in self._memory.stream(self._event, self.outcome):

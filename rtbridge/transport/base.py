@@ -1,14 +1,16 @@
 """How calls reach the bridge. A transport carries and decides nothing: one file each, one contract suite for all."""
 
 import hmac
+import logging
 from collections.abc import Iterable
 from typing import Protocol
 
-from rtbridge.bridge import Bridge, Reply
+from rtbridge.bridge import Bridge, Reply, describe
 from rtbridge.clock import Clock
 from rtbridge.codec import Codec
-from rtbridge.errors import InvalidMessage
-from rtbridge.events import Call, InvalidEvent, Method, Outcome
+from rtbridge.events import Call, Failure, InvalidEvent, Method, Outcome
+
+log = logging.getLogger("rtbridge.events")
 
 
 class Transport(Protocol):
@@ -71,12 +73,16 @@ async def refuse(
     ``on_invalid`` may answer in its place where the kind is known and its answer can carry an error.
     """
 
-    def encode(outcome: Outcome, clock: Clock) -> bytes:
-        if method is None or codec is None or method.silence != "disconnect":
-            raise InvalidMessage("on_invalid answered a call that cannot carry the answer")
-        return codec.encode(outcome, clock)
+    carries = method is not None and codec is not None and method.silence == "disconnect"
 
-    reply = await bridge.handle(InvalidEvent(call=call, method=name, raw=raw, error=error), encode)
-    if method is None and reply.outcome.failure == "invalid":
-        return Reply(Outcome(failure="unimplemented", denied_by_default=True, why=reply.outcome.why), b"")
-    return reply
+    def encode(outcome: Outcome, clock: Clock) -> bytes:
+        return codec.encode(outcome, clock) if carries and codec is not None else b""
+
+    event = InvalidEvent(call=call, method=name, raw=raw, error=error)
+    reply = await bridge.handle(event, encode)
+    if (carries and reply.outcome.failure is None) or reply.outcome.failure == "internal":
+        return reply
+    if reply.outcome.failure is None:
+        log.warning("%s: on_invalid answered a call that cannot carry the answer", describe(event))
+    failure: Failure = "unimplemented" if method is None else "invalid"
+    return Reply(Outcome(failure=failure, denied_by_default=True, why=str(error)), b"")

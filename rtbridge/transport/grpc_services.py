@@ -159,6 +159,8 @@ def _rename(file: descriptor_pb2.FileDescriptorProto, old: str, new: str) -> Non
     file.package = new
     for message in file.message_type:
         for field in message.field:
+            if not field.type_name:  # to set it, even to nothing, makes a scalar field invalid
+                continue
             field.type_name = field.type_name.replace(f".{old}.", f".{new}.")
     for service in file.service:
         for method in service.method:

@@ -17,7 +17,7 @@ from rtbridge.errors import InvalidMessage, ListenError
 from rtbridge.events import METHODS, Call, Headers, Method, Outcome
 from rtbridge.transport.base import Secret, refuse
 from rtbridge.transport.grpc_services import GrpcServices
-from rtbridge.transport.settings import GrpcSettings, Tls
+from rtbridge.transport.settings import GrpcSettings, Tls, bind, clear_socket
 
 log = logging.getLogger("rtbridge.grpc")
 
@@ -55,19 +55,25 @@ class GrpcioTransport:
     async def start(self) -> None:
         """Bind and begin to take calls."""
         settings = self._settings
+        clear_socket(settings.address, "gRPC")
+        if not settings.address.startswith("unix:"):
+            # gRPC's core tells stderr of a taken port in its own words, and us nothing but that; this tells why.
+            bind(settings.address, "gRPC").close()
         server = grpc.aio.server(options=_options(settings))
         server.add_generic_rpc_handlers((_Handlers(self._bridge, settings, self._services),))
+        # grpc says the same of each fault, and its server must be gone before the loop is: hence no chained exception.
+        fault = "it is in use or not an address here" + (", or the TLS files do not fit" if settings.tls else "")
         try:
             if settings.tls is None:
                 port = server.add_insecure_port(settings.address)
             else:
                 port = server.add_secure_port(settings.address, _credentials(settings.tls))
-        except (RuntimeError, OSError) as exc:
+        except (RuntimeError, OSError):
+            port = None
+        if port is None:
             await server.stop(None)
-            raise ListenError(f"gRPC cannot listen on {settings.address}: it is in use or not an address here") from exc
-        if port == 0 and not settings.address.startswith("unix:"):
-            await server.stop(None)
-            raise ListenError(f"gRPC cannot listen on {settings.address}: it is in use, or the TLS files do not fit")
+            del server
+            raise ListenError(f"gRPC cannot listen on {settings.address}: {fault}")
         if not settings.address.startswith("unix:"):
             self.address = f"{settings.address.rpartition(':')[0]}:{port}"
         await server.start()
@@ -224,13 +230,18 @@ class _Handlers(grpc.GenericRpcHandler):
         outcome = reply.outcome
         if outcome.failure is not None:
             await _abort(context, outcome)
-        yield reply.payload
         if event is None or outcome.stream is None:
+            yield reply.payload
             return
         try:
-            async with aclosing(self._bridge.items(event, outcome)) as items:
+            yield reply.payload
+        except BaseException:
+            self._bridge.abandoned(event)
+            raise
+        try:
+            async with aclosing(self._bridge.items(event, outcome, encode_item)) as items:
                 async for item in items:
-                    yield encode_item(item)
+                    yield item
         except StreamFailed as exc:
             await context.abort(grpc.StatusCode.INTERNAL, str(exc))
 

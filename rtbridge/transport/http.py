@@ -67,18 +67,26 @@ class HttpApp:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
+    async def startup(self) -> None:
+        """Boot the plugins now; for hosts that send no lifespan."""
+        self._bridge = await self._host.boot()
+
+    async def shutdown(self) -> None:
+        """Wait for events under way and let plugins shut down; for hosts that send no lifespan."""
+        await self._host.shutdown()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    self._bridge = await self._host.boot()
+                    await self.startup()
                 except Exception as exc:
                     await send({"type": "lifespan.startup.failed", "message": str(exc)})
                     raise
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self._host.shutdown()
+                await self.shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -74,7 +74,11 @@ class MemoryTransport:
         """
         encode = PROTO[event.kind].encode_item
         assert encode is not None
-        async with aclosing(self._bridge.items(event, outcome)) as items:
+
+        def written(item: Any) -> Any:
+            encode(item)
+            return item
+
+        async with aclosing(self._bridge.items(event, outcome, written)) as items:
             async for item in items:
-                encode(item)
                 yield item

@@ -1,5 +1,6 @@
 """What transports are told: address, TLS, secret, limits. Made from the configuration, or by hand in tests."""
 
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,32 @@ class Tls(NamedTuple):
             raise ListenError(f"rtbridge.tls: {exc.filename}: {exc.strerror}") from exc
 
 
+def clear_socket(address: str, what: str) -> None:
+    """Remove the file of a unix socket that nobody serves any more, as a process leaves it that was killed.
+
+    Args:
+        address: ``unix:path``; anything else is left alone.
+        what: Who wants to listen, for the error's text.
+
+    Raises:
+        ListenError: Somebody serves it.
+
+    """
+    path = Path(address.removeprefix("unix:"))
+    if not address.startswith("unix:") or not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except OSError:
+            pass  # a full line of callers, or somebody else's socket: served, as far as we can tell
+    raise ListenError(f"{what} cannot listen on {address}: it is in use")
+
+
 class Limits(NamedTuple):
     """Bounds on one call, in bytes."""
 
@@ -54,3 +81,28 @@ class GrpcSettings(NamedTuple):
     max_connection_age: float = 0.0
     drain_timeout: float = 30.0
     reflection: bool = False
+
+
+def bind(address: str, name: str) -> socket.socket:
+    """A socket bound to ``host:port`` or ``unix:path``, not yet listening.
+
+    Raises:
+        ListenError: It cannot be bound; ``name`` says for what.
+
+    """
+    try:
+        if address.startswith("unix:"):
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(address.removeprefix("unix:"))
+        else:
+            host, _, port = address.rpartition(":")
+            host = host.strip("[]")
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, int(port)))
+    except OSError as exc:
+        listener.close()
+        raise ListenError(f"{name} cannot listen on {address}: {exc.strerror}") from exc
+    listener.setblocking(False)
+    return listener

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Generator
@@ -11,7 +12,11 @@ from typing import Any
 import uvicorn
 
 from rtbridge.errors import ListenError
-from rtbridge.transport.settings import Tls
+from rtbridge.transport.settings import Tls, bind, clear_socket
+
+log = logging.getLogger("rtbridge.http")
+
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 #: Centrifugo never closes an idle connection and does not repeat a call that meets a closed one, so neither do we.
 _KEEP_ALIVE = 3600
@@ -23,6 +28,40 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+
+def _protocol(limit: int) -> Any:
+    """uvicorn's HTTP protocol, its faster one where httptools is there, with a bound on the request head.
+
+    h11 has such a bound; httptools reads a head of any size before anybody could ask for a secret.
+    """
+    try:
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    except ImportError:
+        return "h11"
+
+    class Bounded(HttpToolsProtocol):
+        in_head = True
+        head = 0
+
+        def on_message_begin(self) -> None:
+            self.in_head, self.head = True, 0
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self.in_head = False
+            super().on_headers_complete()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.in_head:
+                self.head += len(data)
+                if self.head > limit:
+                    log.warning("closed a connection: a request head of more than %d bytes", limit)
+                    self.transport.write(_HEAD_TOO_LARGE)
+                    self.transport.close()
+
+    return Bounded
 
 
 class UvicornTransport:
@@ -57,14 +96,16 @@ class UvicornTransport:
             server_header=False,
             date_header=False,
             timeout_keep_alive=_KEEP_ALIVE,
+            http=_protocol(4 * self._header_size),
             h11_max_incomplete_event_size=4 * self._header_size,
             ws="none",
         )
         config.load()
         if self._tls is not None:
             config.ssl = _context(self._tls)
-        self._socket = _bind(self.address)
-        if self._socket.family != socket.AF_UNIX:
+        clear_socket(self.address, "HTTP")
+        self._socket = bind(self.address, "HTTP")
+        if not self.address.startswith("unix:"):
             self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
@@ -92,25 +133,8 @@ def _remove(address: str) -> None:
     Path(address.removeprefix("unix:")).unlink(missing_ok=True)
 
 
-def _bind(address: str) -> socket.socket:
-    try:
-        if address.startswith("unix:"):
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(address.removeprefix("unix:"))
-        else:
-            host, _, port = address.rpartition(":")
-            host = host.strip("[]")
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, int(port)))
-    except OSError as exc:
-        raise ListenError(f"HTTP cannot listen on {address}: {exc.strerror}") from exc
-    listener.setblocking(False)
-    return listener
-
-
 def _context(tls: Tls) -> ssl.SSLContext:
+    tls.read()  # ssl's own error does not name the file
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
