@@ -1,0 +1,1 @@
+"""Plugins to read, run and take apart."""
