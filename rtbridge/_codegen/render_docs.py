@@ -1,11 +1,12 @@
 """Renders ``docs/hooks.md``: every hook with its exact signature, what it gets and what it may answer."""
 
 import inspect
+from types import ModuleType
 
 from rtbridge._codegen.model import Field, Message, Method, Service
 from rtbridge._codegen.render_events import is_expiry
 from rtbridge._codegen.render_hooks import answer
-from rtbridge.hooks import lifecycle
+from rtbridge.hooks import lifecycle, specs
 from rtbridge.hooks.inject import INJECTED
 
 _INTRO = """\
@@ -38,10 +39,34 @@ def render(service: Service) -> str:
     text += "\n## Events\n"
     for method in service.methods:
         text += _method(service, method)
+    text += "\n## Every event\n" + _written(specs)
     text += "\n## Life cycle\n\nEach of these runs in every plugin that has it; what it returns is ignored.\n"
-    for name, function in vars(lifecycle).items():
+    text += _written(lifecycle)
+    return text + "\n## Parts of events and results\n" + _parts(service)
+
+
+def _written(module: ModuleType) -> str:
+    """The sections of hooks whose specs are written by hand."""
+    text = ""
+    for name, function in vars(module).items():
         if name.startswith(("on_", "after_")) and inspect.isfunction(function):
             text += f"\n### `{name}`\n\n```python\n{_signature(name, function)}\n```\n\n{inspect.getdoc(function)}\n"
+    return text
+
+
+def _parts(service: Service) -> str:
+    """The messages inside others, each with its fields."""
+    text = ""
+    tops = {m.result.name for m in service.methods} | {m.item_out.message for m in service.methods if m.item_out}
+    tops |= {m.item_in.message for m in service.methods if m.item_in}
+    for message in service.answered:
+        if message.name not in tops:
+            text += f"\n### `{service.class_name(message.name)}`\n\n{message.doc}\n\n"
+            text += _table(service, message, received=False)
+    for message in service.received:
+        if message.name not in tops:
+            text += f"\n### `{service.received_name(message.name)}`\n\n{message.doc}\n\n"
+            text += _table(service, message, received=True)
     return text
 
 
