@@ -25,12 +25,20 @@ log = logging.getLogger("rtbridge.events")
 #: Part of the caller's time that is kept for the reply to travel in, and its bound in seconds.
 _MARGIN_SHARE: Final = 0.1
 _MARGIN_MAX: Final = 0.05
+_MARGIN_FROM: Final = _MARGIN_MAX / _MARGIN_SHARE
 
 T = TypeVar("T")
+
+#: Made once: in an expression the union would be built anew for each event.
+_ANSWERS: Final = (Disconnect, ClientError)
 
 Encode = Callable[[Outcome, Clock], bytes]
 
 _END: Final = object()
+
+#: Denials in one second that look for the pattern that was meant: it takes a comparison with each, and clients choose
+#: the names.
+_HINTS: Final = 20
 
 _CANCELLED: Final = Outcome(failure="cancelled", why="the caller went away")
 
@@ -87,6 +95,7 @@ class Bridge:
         self._threads = Threads(threads)
         self._throttle = Throttle(clock)
         self._deadlines = Deadlines()
+        self._hinted = 0, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[Any]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()  # streams whose next item is not there yet
@@ -111,11 +120,18 @@ class Bridge:
             asyncio.CancelledError: The caller went away.
 
         """
-        if self._before_first is not None:
-            await self._before_first()
-            self._before_first = None
         admission, clock = self._admission, self.clock
-        started = clock.monotonic()
+        started = now = clock.monotonic()
+        if self._before_first is not None:
+            try:
+                await self._before_first()
+            except Exception as exc:
+                outcome = self.denials.failed(event.kind, _brief(exc))
+                self._warn("boot", "%s refused: %s", event, outcome.why)
+                self._line(event, outcome, started, logging.INFO)
+                return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
+            self._before_first = None
+            now = clock.monotonic()
         error: BaseException | None = None
         if admission.active < admission.limit:
             admission.active += 1
@@ -127,8 +143,9 @@ class Bridge:
                 self._warn("overloaded", "%s turned away: %s; see rtbridge.limits.concurrency", event, str(exc))
                 self._line(event, outcome, started, logging.INFO)
                 return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
+            now = clock.monotonic()
         try:
-            outcome, error = await self._decide(event)
+            outcome, error = await self._decide(event, now)
             payload = b""
             if outcome.failure is None:
                 try:
@@ -149,56 +166,56 @@ class Bridge:
             self._finish(event, outcome, error)
         return Reply(outcome, payload)
 
-    async def _decide(self, event: Event) -> tuple[Outcome, BaseException | None]:
+    async def _decide(self, event: Event, now: float) -> tuple[Outcome, BaseException | None]:
         kind, call = event.kind, event.call
-        limit = self._hook_timeout
-        if call.deadline is not None:
-            remaining = max(0.0, call.deadline - self.clock.monotonic())
-            remaining -= min(_MARGIN_MAX, remaining * _MARGIN_SHARE)
-            limit = remaining if limit is None else min(limit, remaining)
-        try:
-            if limit is None:
-                answer = await self._chains[kind].run(event)
+        limit, until = self._hook_timeout, call.deadline
+        if until is not None:
+            remaining = until - now
+            if remaining <= 0.0:
+                remaining = 0.0
+            elif remaining >= _MARGIN_FROM:
+                remaining -= _MARGIN_MAX
             else:
-                answer = await self._bounded(event, limit)
+                remaining -= remaining * _MARGIN_SHARE
+            if limit is None or remaining < limit:
+                limit = remaining
+        chain = self._chains[kind]
+        deadline = None if limit is None else self._deadlines.watch(limit)
+        try:
+            answer = await chain.run(event)
         except (Disconnect, ClientError) as exc:
             outcome, lost = raised(METHODS.get(kind), exc)
             if lost:
                 self._warn(f"lost {kind}", "%s: %s", event, lost)
             return outcome, None
-        except _TimedOut as exc:
+        except asyncio.CancelledError:
+            if deadline is None or not deadline.caught():
+                raise
+            late = _TimedOut(f"no answer after {limit:.2f} s")
             outcome = self.denials.failed(kind, f"its hooks took longer than {limit:.2f} s")
-            self._report(event, outcome, exc)
-            return outcome, exc
+            self._report(event, outcome, late)
+            return outcome, late
         except Exception as exc:
             outcome = self.denials.failed(kind, _brief(exc))
             self._report(event, outcome, exc)
             return outcome, exc
+        finally:
+            if deadline is not None:
+                deadline.done()
+        if answer.__class__ is chain.result:
+            return Outcome(result=answer, stream=call.stream), None
         if answer is None:
             return self._deny(event), None
-        if isinstance(answer, Disconnect | ClientError):
+        if isinstance(answer, _ANSWERS):
             outcome, lost = raised(METHODS.get(kind), answer)
             if lost:
                 self._warn(f"lost {kind}", "%s: %s", event, lost)
             return outcome, None
         return Outcome(result=answer, stream=call.stream), None
 
-    async def _bounded(self, event: Event, limit: float) -> Any:
-        task = asyncio.current_task()
-        assert task is not None
-        deadline = self._deadlines.watch(task, limit)
-        try:
-            return await self._chains[event.kind].run(event)
-        except asyncio.CancelledError:
-            if deadline.expired and task.uncancel() <= 0:
-                raise _TimedOut(f"no answer after {limit:.2f} s") from None
-            raise
-        finally:
-            deadline.done()
-
     def _deny(self, event: Event) -> Outcome:
         outcome = self.denials.silence(event.kind)
-        why = str(event.error) if isinstance(event, InvalidEvent) else explain(event, self._chains[event.kind])
+        why = str(event.error) if isinstance(event, InvalidEvent) else self._explain(event)
         self._warn(f"denied {event.kind} {why.partition(',')[0]}", "%s denied: %s", event, why)
         return Outcome(
             result=outcome.result,
@@ -208,6 +225,13 @@ class Bridge:
             denied_by_default=True,
             why=why,
         )
+
+    def _explain(self, event: Event) -> str:
+        second = int(self.clock.monotonic())
+        if second != self._hinted[0]:
+            self._hinted = second, 0
+        self._hinted = second, self._hinted[1] + 1
+        return explain(event, self._chains[event.kind], nearest=self._hinted[1] <= _HINTS)
 
     def _warn(self, key: str, text: str, event: Event, why: str) -> None:
         held = self._throttle.admit(key)

@@ -30,6 +30,10 @@ class Deadline:
         self.expired = True
         self._task.cancel()
 
+    def caught(self) -> bool:
+        """Whether the task's cancellation was this deadline and nothing else; it is not cancelled any more then."""
+        return self.expired and self._task.uncancel() <= 0
+
     def done(self) -> None:
         """The task needs no watching any more."""
         if self._members is not None:
@@ -39,16 +43,24 @@ class Deadline:
 
 
 class Deadlines:
-    """The deadlines of one event loop. A task may be cancelled up to 20 ms early, never late."""
+    """The deadlines of one event loop at a time. A task may be cancelled up to 20 ms early, never late."""
 
-    __slots__ = ("_ticks",)
+    __slots__ = ("_loop", "_ticks")
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ticks: dict[int, set[Deadline]] = {}
 
-    def watch(self, task: "asyncio.Task[Any]", seconds: float) -> Deadline:
-        """Cancel ``task`` after ``seconds`` unless :meth:`Deadline.done` is called before."""
-        loop = asyncio.get_running_loop()
+    def watch(self, seconds: float) -> Deadline:
+        """Cancel the current task after ``seconds`` unless :meth:`Deadline.done` is called before."""
+        # Finding the running loop is a system call in Python 3.11, so it is done once.
+        loop = self._loop
+        task = None if loop is None else asyncio.current_task(loop)
+        if task is None or loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._ticks = {}  # the timers of another loop do not run on this one
+            task = asyncio.current_task(loop)
+            assert task is not None
         if seconds < _PRECISE:
             own = Deadline(task, None)
             own._timer = loop.call_later(seconds, own.expire)
@@ -57,11 +69,12 @@ class Deadlines:
         members = self._ticks.get(tick)
         if members is None:
             members = self._ticks[tick] = set()
-            loop.call_at(tick / _RATE, self._expire, tick)
+            loop.call_at(tick / _RATE, self._expire, self._ticks, tick)
         deadline = Deadline(task, members)
         members.add(deadline)
         return deadline
 
-    def _expire(self, tick: int) -> None:
-        for deadline in list(self._ticks.pop(tick)):
+    @staticmethod
+    def _expire(ticks: dict[int, set[Deadline]], tick: int) -> None:
+        for deadline in list(ticks.pop(tick)):
             deadline.expire()

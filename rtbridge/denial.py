@@ -40,7 +40,9 @@ class Denials:
         seconds of grace. So a bug does not throw users out for good.
         """
         method = METHODS.get(kind)
-        if method is not None and method.silence == "disconnect":
+        # Centrifugo passes code and message of a stream's error on and drops `temporary`, which SDKs take for final;
+        # a call that fails becomes error 100, temporary.
+        if method is not None and method.silence == "disconnect" and not method.stream:
             return Outcome(error=_INTERNAL, why=why)
         return Outcome(failure="internal", why=why)
 
@@ -76,8 +78,8 @@ def raised(method: Method | None, answer: Disconnect | ClientError) -> tuple[Out
     return Outcome(disconnect=answer, why=str(answer)), ""
 
 
-def explain(event: Event, chain: Chain) -> str:
-    """Why nobody answered, and which hook to write."""
+def explain(event: Event, chain: Chain, *, nearest: bool = True) -> str:
+    """Why nobody answered, and which hook to write; ``nearest`` also looks for the pattern that was meant."""
     call = event.call
     method = METHODS.get(event.kind)
     hook = f"on_{event.kind}"
@@ -95,8 +97,8 @@ def explain(event: Event, chain: Chain) -> str:
         what = method.result.__name__ if method else "an answer"
         return f"{', '.join(silent)} {verb}; return {what} from one of them"
     assert chain.routes is not None
-    nearest = chain.routes.nearest(event)
-    return f"no route matches, the nearest pattern is {nearest!r}; route it with @router.{hook}(...) or {advice}"
+    hint = f"the nearest pattern is {chain.routes.nearest(event)!r}; " if nearest else ""
+    return f"no route matches, {hint}route it with @router.{hook}(...) or {advice}"
 
 
 class Throttle:

@@ -169,6 +169,15 @@ def test_unhandled_knows_the_events(tmp_path: Path) -> None:
             load(file)
 
 
+@pytest.mark.parametrize("kind", ["channel_state", "shared_poll_refresh"])
+def test_unhandled_where_no_client_stands(kind: str) -> None:
+    """An event whose answer has no disconnect takes an error only."""
+    given = {"rtbridge": {"unhandled": {kind: {"disconnect": {"code": 4000, "reason": "x"}}}}}
+    with pytest.raises(ConfigError, match=f"^rtbridge.unhandled.{kind}: found a disconnect, allowed: an error"):
+        App(config=given)
+    App(config={"rtbridge": {"unhandled": {kind: {"error": {"code": 400, "message": "x"}}}}})
+
+
 def test_the_environment_of_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """`server.env` is put where hooks find it."""
     monkeypatch.setenv("APP_ENV", "before")

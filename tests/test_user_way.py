@@ -61,12 +61,12 @@ def test_readme_works_from_a_wheel_in_an_empty_folder(tmp_path: Path) -> None:
     ]
     rtbridge = str(scripts / "rtbridge")
     server = subprocess.Popen(
-        [rtbridge, "serve", *ports], cwd=folder, env=clean, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [rtbridge, "serve", *ports], cwd=folder, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        assert server.stderr is not None
+        assert server.stdout is not None
         seen = []
-        for line in server.stderr:
+        for line in server.stdout:
             seen.append(line)
             if "ready" in line:
                 break
@@ -88,6 +88,6 @@ def test_readme_works_from_a_wheel_in_an_empty_folder(tmp_path: Path) -> None:
     finally:
         server.send_signal(signal.SIGTERM)
         code = server.wait(timeout=30)
-        assert server.stderr is not None
-        server.stderr.close()
+        assert server.stdout is not None
+        server.stdout.close()
     assert code == 0

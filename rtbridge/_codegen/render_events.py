@@ -84,7 +84,7 @@ def _result_type(service: Service, owner: str, field: Field) -> tuple[str, str]:
         kind = f"Sequence[{base}]" if field.message != owner else f'"Sequence[{base.strip(chr(34))}]"'
         return kind, "()"
     if field.shape == "map":
-        return f"Mapping[str, {base}]", f"msgspec.field(default_factory=dict[str, {base}])"
+        return f"Mapping[str, {base}]", "{}"
     if field.message or field.wrapper:
         return f"{SCALARS[field.type][0] if field.wrapper else base} | None", "None"
     return base, {"str": '""', "int": "0", "bool": "False"}[base]

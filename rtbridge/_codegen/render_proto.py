@@ -107,7 +107,7 @@ def _read_field(field: Field, source: str) -> str:
     if field.shape == "map" and field.message:
         return f"{n}={{key: _read_{field.message}(value) for key, value in {source}.{n}.items()}}"
     if field.shape == "map":
-        return f"{n}=dict({source}.{n})"
+        return f"{n}=dict({source}.{n}) if {source}.{n} else {{}}"
     if field.wrapper:
         return f'{n}={source}.{n}.value if {source}.HasField("{n}") else None'
     if field.message:
@@ -157,8 +157,9 @@ def _encode(service: Service, m: Method) -> list[str]:
         *([f"    {target}.SetInParent()"] if m.start_out else []),
         "    result = outcome.result",
         "    if result is not None:",
-        f"        {target}.result.SetInParent()",
-        f"        _fill_{m.result.name}({target}.result, result, clock)",
+        f"        w = {target}.result",
+        "        w.SetInParent()",
+        f"        _fill_{m.result.name}(w, result, clock)",
     ]
     if m.response.field("disconnect"):
         lines += [

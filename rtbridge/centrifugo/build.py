@@ -198,7 +198,7 @@ class _Work:
             self._special(options, kind, f"namespace {name}")
         if special and special[0] in STREAMS:
             return options
-        for kind in ("subscribe",) if special else ORDINARY:
+        for kind in () if options.get("subscription_type") == "map" else ("subscribe",) if special else ORDINARY:
             if kind in kinds and (kind in ordinary or self._reach[kind].covers(name)):
                 options[f"{kind}_proxy_enabled"] = True
         return options
@@ -236,6 +236,11 @@ class _Work:
             self.notes.append("shared poll needs CENTRIFUGO_SHARED_POLL_HMAC_SECRET_KEY in Centrifugo's environment")
         for kind in sorted({"map_publish", "map_remove"} & kinds):
             self.notes.append(f"Centrifugo 6.9.1 answers {kind} with error 107 even when a hook allows it")
+        if {"map_publish", "map_remove"} & kinds:
+            self.notes.append(
+                "Centrifugo 6.9.1 refuses map subscriptions that a subscribe proxy allowed, so that proxy is off in map "
+                "namespaces: let clients in with allow_subscribe_for_client or a subscription token"
+            )
         open_ones = [kind for kind, reach in self._reach.items() if reach.heads and kind in (*ORDINARY, "rpc")]
         if open_ones:
             self.notes.append(

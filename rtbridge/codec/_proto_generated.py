@@ -255,7 +255,7 @@ def _fill_SharedPollRefreshResultItem(w: Any, r: events.SharedPollRefreshResultI
 
 
 def _read_Publication(m: Any) -> events.ReceivedPublication:
-    return events.ReceivedPublication(raw_data=m.data or None, tags=dict(m.tags))
+    return events.ReceivedPublication(raw_data=m.data or None, tags=dict(m.tags) if m.tags else {})
 
 
 def _read_ChannelEvent(m: Any) -> events.ChannelEvent:
@@ -288,8 +288,9 @@ def _encode_connect(outcome: Outcome, clock: Clock) -> bytes:
     m = _ConnectResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_ConnectResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_ConnectResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -313,7 +314,7 @@ def _decode_refresh(data: bytes, call: Call) -> events.RefreshEvent:
         encoding=m.encoding,
         user=m.user,
         raw_meta=m.meta or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -321,8 +322,9 @@ def _encode_refresh(outcome: Outcome, clock: Clock) -> bytes:
     m = _RefreshResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_RefreshResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_RefreshResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -349,7 +351,7 @@ def _decode_subscribe(data: bytes, call: Call) -> events.SubscribeEvent:
         token=m.token,
         raw_meta=m.meta or None,
         raw_data=unbase64("b64data", m.b64data) if m.b64data else m.data or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -357,8 +359,9 @@ def _encode_subscribe(outcome: Outcome, clock: Clock) -> bytes:
     m = _SubscribeResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_SubscribeResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_SubscribeResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -384,7 +387,7 @@ def _decode_publish(data: bytes, call: Call) -> events.PublishEvent:
         channel=m.channel,
         raw_data=unbase64("b64data", m.b64data) if m.b64data else m.data or None,
         raw_meta=m.meta or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -392,8 +395,9 @@ def _encode_publish(outcome: Outcome, clock: Clock) -> bytes:
     m = _PublishResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_PublishResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_PublishResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -419,7 +423,7 @@ def _decode_rpc(data: bytes, call: Call) -> events.RPCEvent:
         method=m.method,
         raw_data=unbase64("b64data", m.b64data) if m.b64data else m.data or None,
         raw_meta=m.meta or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -427,8 +431,9 @@ def _encode_rpc(outcome: Outcome, clock: Clock) -> bytes:
     m = _RPCResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_RPCResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_RPCResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -453,7 +458,7 @@ def _decode_sub_refresh(data: bytes, call: Call) -> events.SubRefreshEvent:
         user=m.user,
         channel=m.channel,
         raw_meta=m.meta or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -461,8 +466,9 @@ def _encode_sub_refresh(outcome: Outcome, clock: Clock) -> bytes:
     m = _SubRefreshResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_SubRefreshResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_SubRefreshResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -489,7 +495,7 @@ def _decode_subscribe_unidirectional(data: bytes, call: Call) -> events.Subscrib
         token=m.token,
         raw_meta=m.meta or None,
         raw_data=unbase64("b64data", m.b64data) if m.b64data else m.data or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -498,8 +504,9 @@ def _encode_subscribe_unidirectional(outcome: Outcome, clock: Clock) -> bytes:
     m.subscribe_response.SetInParent()
     result = outcome.result
     if result is not None:
-        m.subscribe_response.result.SetInParent()
-        _fill_SubscribeResult(m.subscribe_response.result, result, clock)
+        w = m.subscribe_response.result
+        w.SetInParent()
+        _fill_SubscribeResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.subscribe_response.disconnect.code = outcome.disconnect.code
         m.subscribe_response.disconnect.reason = outcome.disconnect.reason
@@ -536,7 +543,7 @@ def _decode_subscribe_bidirectional(data: bytes, call: Call) -> events.Subscribe
         token=m.token,
         raw_meta=m.meta or None,
         raw_data=unbase64("b64data", m.b64data) if m.b64data else m.data or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -555,8 +562,9 @@ def _encode_subscribe_bidirectional(outcome: Outcome, clock: Clock) -> bytes:
     m.subscribe_response.SetInParent()
     result = outcome.result
     if result is not None:
-        m.subscribe_response.result.SetInParent()
-        _fill_SubscribeResult(m.subscribe_response.result, result, clock)
+        w = m.subscribe_response.result
+        w.SetInParent()
+        _fill_SubscribeResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.subscribe_response.disconnect.code = outcome.disconnect.code
         m.subscribe_response.disconnect.reason = outcome.disconnect.reason
@@ -586,8 +594,9 @@ def _encode_cache_empty(outcome: Outcome, clock: Clock) -> bytes:
     m = _NotifyCacheEmptyResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_NotifyCacheEmptyResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_NotifyCacheEmptyResult(w, result, clock)
     return bytes(m.SerializeToString())
 
 
@@ -603,8 +612,9 @@ def _encode_channel_state(outcome: Outcome, clock: Clock) -> bytes:
     m = _NotifyChannelStateResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_NotifyChannelStateResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_NotifyChannelStateResult(w, result, clock)
     elif outcome.error is not None:
         m.error.code = outcome.error.code
         m.error.message = outcome.error.message
@@ -628,7 +638,7 @@ def _decode_map_publish(data: bytes, call: Call) -> events.MapPublishEvent:
         key=m.key,
         raw_data=unbase64("b64data", m.b64data) if m.b64data else m.data or None,
         raw_meta=m.meta or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -636,8 +646,9 @@ def _encode_map_publish(outcome: Outcome, clock: Clock) -> bytes:
     m = _MapPublishResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_MapPublishResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_MapPublishResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -663,7 +674,7 @@ def _decode_map_remove(data: bytes, call: Call) -> events.MapRemoveEvent:
         channel=m.channel,
         key=m.key,
         raw_meta=m.meta or None,
-        labels=dict(m.labels),
+        labels=dict(m.labels) if m.labels else {},
     )
 
 
@@ -671,8 +682,9 @@ def _encode_map_remove(outcome: Outcome, clock: Clock) -> bytes:
     m = _MapRemoveResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_MapRemoveResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_MapRemoveResult(w, result, clock)
     elif outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
@@ -697,8 +709,9 @@ def _encode_shared_poll_refresh(outcome: Outcome, clock: Clock) -> bytes:
     m = _SharedPollRefreshResponse()
     result = outcome.result
     if result is not None:
-        m.result.SetInParent()
-        _fill_SharedPollRefreshResult(m.result, result, clock)
+        w = m.result
+        w.SetInParent()
+        _fill_SharedPollRefreshResult(w, result, clock)
     elif outcome.error is not None:
         m.error.code = outcome.error.code
         m.error.message = outcome.error.message

@@ -198,10 +198,10 @@ class ConnectResult(Result, frozen=True, kw_only=True):
     info: Any = None
     data: Any = None
     channels: Sequence[str] = ()
-    subs: Mapping[str, SubscribeOptions] = msgspec.field(default_factory=dict[str, SubscribeOptions])
+    subs: Mapping[str, SubscribeOptions] = {}
     meta: Any = None
     caps: Sequence[ChannelsCapability] = ()
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         if not isinstance(self.user, str):
@@ -293,7 +293,7 @@ class PublishResult(Result, frozen=True, kw_only=True):
 
     data: Any = None
     skip_history: bool = False
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = {}
     idempotency_key: str = ""
     delta: bool = False
     version: int = 0
@@ -333,7 +333,7 @@ class MapPublishResult(Result, frozen=True, kw_only=True):
 
     key: str = ""
     data: Any = None
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = {}
     score: int = 0
     key_mode: str = ""
     stream_data: Any = None
@@ -372,7 +372,7 @@ class MapRemoveResult(Result, frozen=True, kw_only=True):
     """
 
     key: str = ""
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = {}
     idempotency_key: str = ""
 
     def __post_init__(self) -> None:
@@ -427,7 +427,7 @@ class Publication(Result, frozen=True, kw_only=True):
     """
 
     data: Any = None
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         if self.tags != {}:

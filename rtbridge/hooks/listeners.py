@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rtbridge.errors import PluginError
-from rtbridge.events import Event, Method
+from rtbridge.events import Method
 from rtbridge.events.values import parse_payload
 from rtbridge.hooks.patterns import Pattern
 from rtbridge.hooks.steps import Mode, Step, mode_of, name_of, source_of
@@ -24,18 +24,15 @@ class Listener(NamedTuple):
     kind: str
     pattern: Pattern
     priority: int
-    function: Callable[..., Any]
     arguments: tuple[tuple[str, _Argument], ...]
+    call: Callable[[Mapping[str, str], Any], Any]
     mode: Mode
     name: str
     source: str
 
     def bind(self, captures: Mapping[str, str]) -> Step:
         """The step for an event that matched with those captures."""
-        return Step(partial(self._call, captures), self.mode, self.name, self.source, self.pattern.text)
-
-    def _call(self, captures: Mapping[str, str], event: Event) -> Any:
-        return self.function(**{name: read(event, captures) for name, read in self.arguments})
+        return Step(partial(self.call, captures), self.mode, self.name, self.source, self.pattern.text)
 
 
 def make_listener(
@@ -80,7 +77,41 @@ def make_listener(
             raise PluginError(f"{where}: argument {parameter.name!r} is unknown; there are {', '.join(allowed)}")
         model = hints.get(parameter.name, Any)
         arguments.append((parameter.name, _reader(parameter.name, model, pattern, injected)))
-    return Listener(method.kind, pattern, priority, function, tuple(arguments), mode, name, source_of(function))
+    call = _unrolled(function, arguments) if _in_order(parameters, arguments) else _by_name(function, arguments)
+    return Listener(method.kind, pattern, priority, tuple(arguments), call, mode, name, source_of(function))
+
+
+def _in_order(parameters: Mapping[str, inspect.Parameter], arguments: list[tuple[str, _Argument]]) -> bool:
+    first = list(parameters.values())[: len(arguments)]
+    return [p.name for p in first] == [name for name, _ in arguments] and all(
+        p.kind is p.POSITIONAL_OR_KEYWORD for p in first
+    )
+
+
+def _by_name(
+    function: Callable[..., Any], arguments: list[tuple[str, _Argument]]
+) -> Callable[[Mapping[str, str], Any], Any]:
+    def call(captures: Mapping[str, str], event: Any) -> Any:
+        return function(**{name: read(event, captures) for name, read in arguments})
+
+    return call
+
+
+def _unrolled(
+    function: Callable[..., Any], arguments: list[tuple[str, _Argument]]
+) -> Callable[[Mapping[str, str], Any], Any]:
+    # Most listeners take one to three arguments; a dict and a comprehension for them cost more than reading them.
+    match [read for _, read in arguments]:
+        case [first]:
+            return lambda captures, event: function(first(event, captures))
+        case [first, second]:
+            return lambda captures, event: function(first(event, captures), second(event, captures))
+        case [first, second, third]:
+            return lambda captures, event: function(
+                first(event, captures), second(event, captures), third(event, captures)
+            )
+        case _:
+            return _by_name(function, arguments)
 
 
 def _reader(name: str, model: Any, pattern: Pattern, injected: Mapping[str, object]) -> _Argument:
@@ -114,16 +145,22 @@ def _data_reader(annotation: Any) -> _Argument:
         annotated: Any = model
         parse: Callable[[bytes | None], Any] = lambda raw: parse_payload(raw, annotated, "data")  # noqa: E731  # one of two
     else:
-        parse = partial(_parse, msgspec.json.Decoder(model), model)
+        return _struct_reader(msgspec.json.Decoder(model).decode, model, optional=optional)
     if optional:
         return lambda event, _: None if event.raw_data is None else parse(event.raw_data)
     return lambda event, _: parse(event.raw_data)
 
 
-def _parse(decoder: msgspec.json.Decoder[Any], model: Any, raw: bytes | None) -> Any:
-    if raw is not None:
-        try:
-            return decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass  # told again, slower and in words
-    return parse_payload(raw, model, "data")
+def _struct_reader(decode: Callable[[bytes], Any], model: Any, *, optional: bool) -> _Argument:
+    def read(event: Any, captures: Mapping[str, str]) -> Any:
+        raw = event.raw_data
+        if raw is not None:
+            try:
+                return decode(raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass  # told again, slower and in words
+        elif optional:
+            return None
+        return parse_payload(raw, model, "data")
+
+    return read

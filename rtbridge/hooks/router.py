@@ -1,6 +1,7 @@
 """``Router``: listeners by channel or method name, on top of the plain hooks."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
@@ -9,12 +10,15 @@ from rtbridge.errors import PluginError
 from rtbridge.events import METHODS, Event, Method
 from rtbridge.hooks._generated import Routes
 from rtbridge.hooks.listeners import Listener
-from rtbridge.hooks.patterns import Pattern, compile_pattern
+from rtbridge.hooks.patterns import MAX_NAME, Pattern, compile_pattern
 from rtbridge.hooks.steps import Step, name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_Entry = tuple[tuple[int, int, int], Listener]
+_Order = tuple[int, int, int]
+_Match = tuple[_Order, Step]
+#: The last one is made once, where the pattern captures nothing.
+_Wild = tuple[_Order, Callable[[str], re.Match[str] | None], Listener, Step | None]
 
 
 class Route(NamedTuple):
@@ -67,35 +71,43 @@ class RouteTable:
     def __init__(self, method: Method, listeners: Iterable[Listener]) -> None:
         self.method = method
         self.listeners = tuple(listeners)
-        self._exact: dict[str, list[_Entry]] = {}
-        wild: dict[int, dict[str, list[_Entry]]] = {}
+        self._field = method.route
+        self._exact: dict[str, list[_Match]] = {}
+        wild: dict[int, dict[str, list[_Wild]]] = {}
         for number, listener in enumerate(self.listeners):
             pattern = listener.pattern
-            entry = ((pattern.rank, -listener.priority, number), listener)
-            table = self._exact if pattern.regex is None else wild.setdefault(len(pattern.prefix), {})
-            table.setdefault(pattern.prefix, []).append(entry)
+            order = (pattern.rank, -listener.priority, number)
+            if pattern.regex is None:
+                self._exact.setdefault(pattern.text, []).append((order, listener.bind({})))
+                continue
+            step = None if pattern.captures else listener.bind({})
+            prefixes = wild.setdefault(len(pattern.prefix), {})
+            prefixes.setdefault(pattern.prefix, []).append((order, pattern.regex.fullmatch, listener, step))
         #: Patterns with wildcards by the length of their literal prefix, then by the prefix: a name is held against
         #: those few that it can match, however many there are.
         self._wild = tuple(wild.items())
 
-    def _matches(self, name: str) -> list[tuple[tuple[int, int, int], Step]]:
-        found: list[tuple[tuple[int, int, int], Step]] = []
-        for order, listener in self._exact.get(name, ()):
-            found.append((order, listener.bind({})))  # an empty list is the rule, and costs less
+    def _matches(self, name: str) -> list[_Match]:
+        found = list(self._exact.get(name, ()))
+        if len(name) > MAX_NAME:
+            return found
         for length, prefixes in self._wild:
-            for order, listener in prefixes.get(name[:length], ()):
-                captures = listener.pattern.match(name)
-                if captures is not None:
-                    found.append((order, listener.bind(captures)))
+            for order, fullmatch, listener, step in prefixes.get(name[:length], ()):
+                matched = fullmatch(name)
+                if matched is not None:
+                    found.append((order, step or listener.bind(matched.groupdict())))
         if len(found) > 1:
             found.sort(key=_ORDER)
         return found
 
     def match(self, event: Event) -> tuple[Step, ...]:
         """The listeners for an event, in their order."""
-        value = getattr(event, self.method.route)
+        value = getattr(event, self._field)
         if isinstance(value, str):
-            return tuple([step for _, step in self._matches(value)])
+            found = self._matches(value)
+            if len(found) == 1:
+                return (found[0][1],)
+            return tuple([step for _, step in found])
         seen: dict[tuple[int, int, int], Step] = {}  # a listener runs once, with the first channel that it matches
         for name in value:
             for order, step in self._matches(name):

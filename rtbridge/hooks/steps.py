@@ -3,7 +3,9 @@
 import inspect
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 
 class Mode(IntEnum):
@@ -15,7 +17,7 @@ class Mode(IntEnum):
     STREAM = 3  # an async generator; its first item is its answer
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True):
     """A hook or a routed listener, bound to its arguments.
 
     Attributes:

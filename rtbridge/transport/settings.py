@@ -90,15 +90,14 @@ def bind(address: str, name: str) -> socket.socket:
         ListenError: It cannot be bound; ``name`` says for what.
 
     """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    unix = address.startswith("unix:")
+    listener = socket.socket(socket.AF_UNIX if unix else socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        if address.startswith("unix:"):
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if unix:
             listener.bind(address.removeprefix("unix:"))
         else:
-            host, _, port = address.rpartition(":")
-            host = host.strip("[]")
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listener = socket.socket(family, socket.SOCK_STREAM)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, int(port)))
     except OSError as exc:

@@ -12,6 +12,8 @@ from rtbridge import (
     Event,
     InvalidEvent,
     Outcome,
+    PluginError,
+    Publication,
     RefreshResult,
     RPCEvent,
     RPCResult,
@@ -20,10 +22,10 @@ from rtbridge import (
     hookimpl,
 )
 from rtbridge.admission import Admission
-from rtbridge.bridge import Bridge, describe
+from rtbridge.bridge import Bridge, StreamFailed, describe
 from rtbridge.codec import PROTO
 from rtbridge.errors import Overloaded
-from rtbridge.events import Call
+from rtbridge.events import METHODS, Call
 from rtbridge.hooks import HookManager
 from rtbridge.testing import App, VirtualClock
 
@@ -272,6 +274,32 @@ async def test_boot_before_the_first_event() -> None:
     bridge.close()
 
 
+@pytest.mark.parametrize("kind", ["rpc", "refresh"])
+async def test_a_boot_that_fails_with_the_first_event(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Every event is refused as after a bug, one line says why, and the next event boots again."""
+    caplog.set_level(logging.INFO, "rtbridge.events")
+    broken = [True]
+
+    async def boot() -> None:
+        if broken:
+            raise PluginError("chat.on_boot failed: no database")
+
+    bridge = bare(Plugin())
+    bridge.before_first(boot)
+    event = METHODS[kind].event()
+    for _ in range(2):
+        reply = await bridge.handle(event, PROTO[kind].encode)
+        assert reply.outcome.label == {"rpc": "error 100", "refresh": "failure internal"}[kind]
+        assert (reply.payload == b"") == (kind == "refresh")
+        assert b"database" not in reply.payload
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warning == f"{kind} refused: PluginError: chat.on_boot failed: no database"
+    assert len(lines(caplog)) == 2
+    broken.clear()
+    assert (await bridge.handle(event, PROTO[kind].encode)).outcome.result is not None
+    bridge.close()
+
+
 async def test_the_reset_point_of_a_cancelled_event_waits_for_its_thread() -> None:
     """Blocking after-event hooks of an event that had no thread get one, and give it back."""
     seen: list[Outcome] = []
@@ -309,6 +337,29 @@ async def test_a_stream_whose_answer_is_replaced_is_closed() -> None:
         assert stream.outcome.denied_by_default
         assert [item async for item in stream] == []
         await asyncio.wait_for(closed.wait(), 10)
+
+
+async def test_a_stream_that_is_sending_when_the_process_stops() -> None:
+    """It fails with its next item, and its generator is closed."""
+    closed = asyncio.Event()
+
+    class Streams:
+        @hookimpl
+        async def on_subscribe_unidirectional(self) -> Any:
+            try:
+                yield SubscribeResult()
+                yield Publication(data=1)
+                yield Publication(data=2)
+            finally:
+                closed.set()
+
+    async with App([Streams()]) as app:
+        items = aiter(await app.stream(SubscribeUnidirectionalEvent()))
+        assert (await anext(items)).data == 1
+        app.runtime.bridge.end_streams()
+        with pytest.raises(StreamFailed, match="rtbridge stops"):
+            await anext(items)
+        assert closed.is_set()
 
 
 def test_describe() -> None:

@@ -183,6 +183,8 @@ def test_patterns_become_namespaces(routed: Any, invoke: Invoke) -> None:
     assert notes == [
         "note: shared poll needs CENTRIFUGO_SHARED_POLL_HMAC_SECRET_KEY in Centrifugo's environment",
         "note: Centrifugo 6.9.1 answers map_publish with error 107 even when a hook allows it",
+        "note: Centrifugo 6.9.1 refuses map subscriptions that a subscribe proxy allowed, so that proxy is off in map "
+        "namespaces: let clients in with allow_subscribe_for_client or a subscription token",
         "note: sub_refresh: hooks listen in every namespace; your other namespaces need the switch, too",
     ]
 

@@ -67,10 +67,8 @@ def _plain(value: Any) -> Any:
                 found[field.name] = _plain(each)
         return found
     if isinstance(value, bytes):
-        try:
+        with contextlib.suppress(ValueError):
             return json.loads(value)
-        except ValueError:
-            return value
     return value
 
 
@@ -108,28 +106,26 @@ class Peer(ABC):
     Attributes:
         name: The transport, as ``event.via`` shows it.
         wire: ``proto`` or ``json``.
+        section: What it needs in the ``rtbridge`` section.
+        sections: What it needs beside it.
 
     """
 
     name: ClassVar[str]
     wire: ClassVar[str]
 
+    section: Mapping[str, Any] = {}
+    sections: Mapping[str, Any] = {}
     runtime: Runtime
 
     async def start(self, *plugins: object, **own: Any) -> Self:
         """Serve these plugins; ``own`` is the ``rtbridge`` section."""
-        given = {"version": "3", "rtbridge": {"entry_points": False, "drain_timeout": "5s", **self._section(), **own}}
-        given |= self._sections()
+        section = {"entry_points": False, "drain_timeout": "5s", **self.section, **own}
+        given = {"version": "3", "rtbridge": section, **self.sections}
         config = parse_config(given, known_events=UNHANDLED_EVENTS).config
         self.runtime = Runtime(config, plugins)
         await self._open()
         return self
-
-    def _section(self) -> dict[str, Any]:
-        return {}
-
-    def _sections(self) -> dict[str, Any]:
-        return {}
 
     @abstractmethod
     async def _open(self) -> None: ...
@@ -200,8 +196,7 @@ class GrpcioPeer(Peer):
     credentials: grpc.ChannelCredentials | None = None
     options: tuple[tuple[str, Any], ...] = ()
 
-    def _sections(self) -> dict[str, Any]:
-        return {"centrifuge": {"proxy_address": "tcp://127.0.0.1:0"}}
+    sections: Mapping[str, Any] = {"centrifuge": {"proxy_address": "tcp://127.0.0.1:0"}}
 
     async def _open(self) -> None:
         await self.runtime.boot()
@@ -238,6 +233,10 @@ class GrpcioPeer(Peer):
         return stream
 
 
+def _http_status(code: int) -> str:
+    return "ok" if code == 200 else _STATUS.get(code, str(code))
+
+
 class UvicornPeer(Peer):
     """An HTTP client on a socket."""
 
@@ -245,8 +244,7 @@ class UvicornPeer(Peer):
     wire = "json"
     verify: Any = True
 
-    def _section(self) -> dict[str, Any]:
-        return {"http_proxy": {"address": "127.0.0.1:0"}}
+    section: Mapping[str, Any] = {"http_proxy": {"address": "127.0.0.1:0"}}
 
     async def _open(self) -> None:
         await self.runtime.boot()
@@ -276,10 +274,8 @@ class UvicornPeer(Peer):
         """Any request."""
         response = await self.client.request(method, path, content=body, headers=list(headers))
         self.details = response.text
-        if response.status_code == 200:
-            assert response.headers["content-type"] == "application/json"
-            return "ok", response.content
-        return _STATUS.get(response.status_code, str(response.status_code)), response.content
+        assert response.status_code != 200 or response.headers["content-type"] == "application/json"
+        return _http_status(response.status_code), response.content
 
 
 class AsgiPeer(UvicornPeer):
@@ -325,9 +321,7 @@ class AsgiPeer(UvicornPeer):
         head, content = sent
         assert dict(head["headers"])[b"content-length"] == str(len(content["body"])).encode()
         self.details = content["body"].decode()
-        if head["status"] == 200:
-            return "ok", content["body"]
-        return _STATUS.get(head["status"], str(head["status"])), content["body"]
+        return _http_status(head["status"]), content["body"]
 
 
 class MemoryStream:
@@ -338,6 +332,7 @@ class MemoryStream:
         self._sent: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
+        self._end: dict[str, Any] = {"end": True}
         self.first: dict[str, Any] = {}
 
     async def start(self, body: bytes) -> None:
@@ -348,7 +343,7 @@ class MemoryStream:
         event = codec.decode(body, call)
         outcome = await memory.send(event)
         if outcome.failure is not None:
-            self.first = {"failure": outcome.failure}
+            self.first = self._end = {"failure": outcome.failure}
             return
         self.first = read_answer("proto", self._kind, codec.encode(outcome, call.clock))["subscribe_response"]
         if outcome.stream is not None:
@@ -373,7 +368,7 @@ class MemoryStream:
 
     async def next(self) -> dict[str, Any]:
         """The next publication, ``end`` or ``failure``."""
-        return await soon(self._seen.get()) if self._pump is not None else {"end": True}
+        return await soon(self._seen.get()) if self._pump is not None else self._end
 
     async def send(self, **publication: Any) -> None:
         """Publish into the stream."""
@@ -481,6 +476,7 @@ wire_peer = _peers("grpcio", "asgi", "uvicorn")  # they read headers, secrets an
 socket_peer = _peers("grpcio", "uvicorn")
 http_peer = _peers("asgi", "uvicorn")
 grpc_peer = _peers("grpcio")
+socket_http_peer = _peers("uvicorn")
 
 
 @pytest.fixture

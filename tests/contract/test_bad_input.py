@@ -117,7 +117,7 @@ async def read(peer: Any, kind: str, body: bytes) -> Any:
 
 @pytest.mark.parametrize("kind", ["refresh", "sub_refresh", "cache_empty", "shared_poll_refresh", "nowhere"])
 async def test_on_invalid_cannot_answer_everywhere(peer: Any, kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Where no answer can carry it the call fails, and the log says so."""
+    """Where no answer can carry it the call is refused all the same, and the log says so."""
 
     class Answers:
         @hookimpl

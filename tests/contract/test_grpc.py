@@ -161,6 +161,12 @@ async def test_reflection_is_off_by_default(grpc_peer: Any) -> None:
     assert (await grpc_peer.raw(path, b""))[0] == "unimplemented"
 
 
+async def test_without_keepalive(grpc_peer: Any) -> None:
+    """`keepalive_time: 0s` pings nobody, and calls are answered."""
+    await grpc_peer.start(Plugin(), keepalive_time="0s")
+    assert await grpc_peer.call("rpc", {"data": 1}) == {"result": {"data": 1}}
+
+
 async def test_max_connection_age(grpc_peer: Any) -> None:
     """A connection past its age is told to reconnect, and no call of a client that does so fails."""
     grpc_peer.options = (("grpc.initial_reconnect_backoff_ms", 50),)

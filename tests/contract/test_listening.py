@@ -1,5 +1,6 @@
 """Where transports listen: ports, addresses that are taken, unix sockets."""
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ async def test_a_unix_socket(socket_peer: Any, tmp_path: Path) -> None:
     path = tmp_path / "s"
     address = f"unix://{path}"
     if socket_peer.name == "grpcio":
-        socket_peer._sections = lambda: {"centrifuge": {"proxy_address": address}}
+        socket_peer.sections = {"centrifuge": {"proxy_address": address}}
     else:
-        socket_peer._section = lambda: {"http_proxy": {"address": address}}
+        socket_peer.section = {"http_proxy": {"address": address}}
     await socket_peer.start(Plugin())
     assert socket_peer.transport.address == f"unix:{path}"
     assert path.is_socket()
@@ -92,6 +93,27 @@ async def test_a_unix_socket_in_use(socket_peer: Any, tmp_path: Path) -> None:
         assert str(refused.value).startswith(said(socket_peer, f"unix:{path}"))
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
+
+
+async def test_a_busy_unix_socket(socket_peer: Any, tmp_path: Path) -> None:
+    """A process that takes no more callers at the moment still serves its socket."""
+    path = tmp_path / "s"
+    await socket_peer.start(Plugin())
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(str(path))
+        busy.listen(0)
+        for _ in range(16):
+            caller = stack.enter_context(socket.socket(socket.AF_UNIX))
+            caller.setblocking(False)
+            with contextlib.suppress(OSError):
+                caller.connect(str(path))
+        second = another(socket_peer, f"unix:{path}")
+        with pytest.raises(ListenError) as refused:
+            await second.start()
+        assert str(refused.value) == said(socket_peer, f"unix:{path}") + "it is in use"
+        await second.stop(0)
+        assert path.is_socket()
 
 
 async def test_a_unix_socket_left_behind(socket_peer: Any, tmp_path: Path) -> None:

@@ -301,6 +301,8 @@ def test_entry_points(folder: Path) -> None:
     assert runtime(entry_points=True).manager.has_plugin("chat")
     assert runtime(entry_points=True, plugins=["installed_plugin"]).chains["rpc"].plain
     assert not runtime().manager.has_plugin("chat")
+    (info / "entry_points.txt").write_text("[rtbridge]\ninstalled_plugin = installed_plugin\n")
+    assert len(runtime(entry_points=True, plugins=["installed_plugin"]).chains["rpc"].plain) == 1
     (info / "entry_points.txt").write_text("[rtbridge]\nchat = installed_plugin:gone\n")
     with pytest.raises(PluginError, match=r"^entry point chat = installed_plugin:gone cannot be imported: Attribute"):
         runtime(entry_points=True)

@@ -128,11 +128,11 @@ class Centrifugo:
         """Where clients connect."""
         return f"ws://127.0.0.1:{self.port}/connection/websocket"
 
-    async def logged(self, text: str, times: int = 1) -> list[str]:
-        """The log lines that hold a text, once there are so many."""
+    async def logged(self, *texts: str, times: int = 1) -> list[str]:
+        """The log lines that hold all of these texts, once there are so many."""
 
         def found() -> list[str]:
-            return [line for line in self.log if text in line]
+            return [line for line in self.log if all(text in line for text in texts)]
 
         async with asyncio.timeout(BOUND), self._grown:
             await self._grown.wait_for(lambda: len(found()) >= times)

@@ -60,7 +60,7 @@ class Node:
         return self._events.setdefault((channel, event), asyncio.Queue())
 
     async def do(self, command: str, **given: Any) -> Any:
-        """What a command came to; an error of the client is raised as a ClientError would be on the other side."""
+        """What a command came to: its result, or the error as a mapping of code and message."""
         assert self._process.stdin is not None
         number = next(self._ids)
         answer = asyncio.get_running_loop().create_future()

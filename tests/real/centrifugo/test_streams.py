@@ -145,7 +145,6 @@ async def test_denied_streams(stand: Any, hooks: Any) -> None:
     await start_each(await stand("grpc", hooks(**starting(cells))), cells)
 
 
-@pytest.mark.xfail(reason="a stream that fails to start is answered with an error, of which Centrifugo drops temporary")
 async def test_streams_that_fail_to_start(stand: Any, hooks: Any) -> None:
     """Before its first message a stream that fails is a temporary error, so that SDKs subscribe again."""
     cells = {

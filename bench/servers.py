@@ -1,0 +1,151 @@
+"""The servers of the transport benchmark, one to a process.
+
+    python -m bench.servers grpcio|bare-grpc|http|bare-http
+
+It prints its address when it takes calls, and ends when its standard input does.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+import grpc.aio
+import msgspec
+import uvicorn
+
+from bench.workload import application, own
+from rtbridge import logs
+from rtbridge.cli.lifetime import run
+from rtbridge.codec.descriptors import message_class
+from rtbridge.config import parse_config
+
+_PACKAGE: Final = "centrifugal.centrifugo.proxy"
+
+#: Any port of this machine that is free.
+_FREE: Final = "127.0.0.1:0"
+
+
+@asynccontextmanager
+async def _rtbridge(section: dict[str, Any]) -> AsyncIterator[str]:
+    runtime = application(config=parse_config(own(section)).config)
+    await runtime.boot()
+    (transport,) = runtime.transports()
+    await transport.start()
+    try:
+        yield transport.address
+    finally:
+        await runtime.stop([transport])
+
+
+def grpcio() -> AbstractAsyncContextManager[str]:
+    """The five plugins behind rtbridge's gRPC transport."""
+    return _rtbridge({"centrifuge": {"proxy_address": f"tcp://{_FREE}"}})
+
+
+def http() -> AbstractAsyncContextManager[str]:
+    """The five plugins behind rtbridge's HTTP transport."""
+    return _rtbridge({"rtbridge": {"http_proxy": {"address": _FREE}}})
+
+
+@asynccontextmanager
+async def bare_grpc() -> AsyncIterator[str]:
+    """The same call on grpc.aio alone: request to message, message to reply, and nothing in between."""
+    request, response = message_class(f"{_PACKAGE}.RPCRequest"), message_class(f"{_PACKAGE}.RPCResponse")
+
+    async def echo(message: Any, context: Any) -> Any:
+        reply = response()
+        reply.result.data = message.data
+        return reply
+
+    handler = grpc.unary_unary_rpc_method_handler(echo, request.FromString, response.SerializeToString)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(f"{_PACKAGE}.CentrifugoProxy", {"RPC": handler}),)
+    )
+    port = server.add_insecure_port(_FREE)
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+class _Request(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Result(msgspec.Struct):
+    data: msgspec.Raw
+
+
+class _Response(msgspec.Struct):
+    result: _Result
+
+
+async def _echo_app(scope: Any, receive: Any, send: Any) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    reply = msgspec.json.encode(_Response(_Result(_DECODER.decode(body).data)))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(reply)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": reply})
+
+
+_DECODER: Final = msgspec.json.Decoder(_Request)
+
+
+@asynccontextmanager
+async def bare_http() -> AsyncIterator[str]:
+    """The same call on uvicorn alone: JSON in, JSON out."""
+    config = uvicorn.Config(
+        _echo_app,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=3600,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        if serving.done():
+            serving.result()
+            raise SystemExit("uvicorn does not listen")
+        await asyncio.sleep(0.01)
+    try:
+        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+SERVERS: Final[dict[str, Callable[[], AbstractAsyncContextManager[str]]]] = {
+    "grpcio": grpcio,
+    "bare-grpc": bare_grpc,
+    "http": http,
+    "bare-http": bare_http,
+}
+
+
+async def _main(name: str) -> None:
+    async with SERVERS[name]() as address:
+        print(address, flush=True)
+        with contextlib.suppress(EOFError):
+            await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] not in [[name] for name in SERVERS]:
+        raise SystemExit(__doc__)
+    logs.setup("warning")
+    run(_main(sys.argv[1]))
