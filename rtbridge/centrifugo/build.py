@@ -238,8 +238,8 @@ class _Work:
             self.notes.append(f"Centrifugo 6.9.1 answers {kind} with error 107 even when a hook allows it")
         if {"map_publish", "map_remove"} & kinds:
             self.notes.append(
-                "Centrifugo 6.9.1 refuses map subscriptions that a subscribe proxy allowed, so that proxy is off in map "
-                "namespaces: let clients in with allow_subscribe_for_client or a subscription token"
+                "Centrifugo 6.9.1 refuses map subscriptions that a subscribe proxy allowed, so that proxy is off in "
+                "map namespaces: let clients in with allow_subscribe_for_client or a subscription token"
             )
         open_ones = [kind for kind, reach in self._reach.items() if reach.heads and kind in (*ORDINARY, "rpc")]
         if open_ones:

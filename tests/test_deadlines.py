@@ -1,0 +1,71 @@
+"""Deadlines: tasks are cancelled in time, told apart from other cancellations, on whatever loop runs."""
+
+import asyncio
+
+import pytest
+
+from rtbridge.deadlines import Deadline, Deadlines
+
+
+async def waits(deadlines: Deadlines, seconds: float) -> Deadline:
+    """Wait for ever under a deadline; gives it back when it was what ended the wait."""
+    deadline = deadlines.watch(seconds)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if not deadline.caught():
+            raise
+    finally:
+        deadline.done()
+    return deadline
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.25])
+async def test_a_task_is_cancelled_when_its_time_is_up(seconds: float) -> None:
+    """Short times have a timer of their own, longer ones share one; both cancel."""
+    async with asyncio.timeout(10):
+        assert (await waits(Deadlines(), seconds)).expired
+
+
+async def test_a_foreign_cancellation_is_not_caught() -> None:
+    """Who cancels a task from outside cancels it, deadline or not."""
+    task = asyncio.create_task(waits(Deadlines(), 60))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.25])
+async def test_a_task_that_ends_in_time_is_left_alone(seconds: float) -> None:
+    """After `done` the timer finds nobody."""
+    deadlines = Deadlines()
+    deadline = deadlines.watch(seconds)
+    deadline.done()
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds * 2, later.set)
+    await asyncio.wait_for(later.wait(), 10)
+    assert not deadline.expired
+
+
+def test_deadlines_hold_on_a_new_event_loop() -> None:
+    """Ticks of a loop that is gone do not swallow those of the next one."""
+    deadlines = Deadlines()
+
+    async def ends_at_once() -> None:
+        deadlines.watch(0.5).done()
+
+    async def times_out() -> bool:
+        async with asyncio.timeout(10):
+            return (await waits(deadlines, 0.5)).expired
+
+    asyncio.run(ends_at_once())
+    assert asyncio.run(times_out())
+
+
+async def test_many_deadlines_of_one_tick() -> None:
+    """Those that share a tick all expire."""
+    deadlines = Deadlines()
+    async with asyncio.timeout(10):
+        ended = await asyncio.gather(*(waits(deadlines, 0.3) for _ in range(50)))
+    assert all(deadline.expired for deadline in ended)
