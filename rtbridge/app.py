@@ -86,6 +86,7 @@ class Runtime:
             clock=clock,
         )
         self._booting: asyncio.Task[None] | None = None
+        self._unbooted = list(lifecycle["on_boot"].steps)  # a boot that failed goes on where it stopped
         self._down = False
 
     def _register(self, plugin: object, name: str | None = None) -> None:
@@ -162,21 +163,27 @@ class Runtime:
     async def boot(self) -> Bridge:
         """The bridge, once the plugins' ``on_boot`` hooks have run; later calls give it back at once.
 
+        A call after one that failed tries again.
+
         Raises:
             PluginError: An ``on_boot`` hook failed.
 
         """
-        if self._booting is None:
+        before = self._booting
+        if before is None or (before.done() and (before.cancelled() or before.exception() is not None)):
             self._booting = asyncio.get_running_loop().create_task(self._boot())
+        assert self._booting is not None
         await asyncio.shield(self._booting)
         return self.bridge
 
     async def _boot(self) -> None:
-        for step in self._lifecycle["on_boot"].steps:
+        while self._unbooted:
+            step = self._unbooted[0]
             try:
                 await self.bridge.run_step(step)
             except Exception as exc:
                 raise PluginError(f"{step.name} ({step.source}) failed: {type(exc).__name__}: {exc}") from exc
+            del self._unbooted[0]
 
     async def ready(self) -> None:
         """Run the plugins' ``on_ready`` hooks; one that fails is logged."""
@@ -252,7 +259,8 @@ def _loaded(load_plugin: Any, what: str) -> object:
         return load_plugin()
     except Exception as exc:
         frames = traceback.extract_tb(exc.__traceback__)
-        own = [f for f in frames if "importlib" not in f.filename and f.filename != __file__]
+        here = os.path.dirname(__file__) + os.sep
+        own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith(here)]
         place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         raise PluginError(f"{what} cannot be imported{place}: {type(exc).__name__}: {exc}") from exc
 

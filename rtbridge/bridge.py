@@ -345,9 +345,7 @@ class Bridge:
             raise StreamFailed("a hook of the stream failed") from exc
         finally:
             self._streams.discard(task)
-            close = getattr(outcome.stream, "aclose", None)
-            if close is not None:
-                await close()
+            await outcome.stream.aclose()
             took = self.clock.monotonic() - started
             log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": _fields(event)})
             self._finish(event, outcome, error)

@@ -9,7 +9,7 @@ from rtbridge.bridge import Bridge, Reply
 from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.codec import JSON
 from rtbridge.denial import Throttle
-from rtbridge.errors import InvalidMessage
+from rtbridge.errors import InvalidMessage, SetupError
 from rtbridge.events import METHODS, Call, Headers
 from rtbridge.events.values import JSON_ENCODER
 from rtbridge.transport.base import Secret, refuse
@@ -107,7 +107,12 @@ class HttpApp:
                 return
         bridge = self._bridge
         if bridge is None:
-            bridge = self._bridge = await self._host.boot()
+            try:
+                bridge = self._bridge = await self._host.boot()
+            except SetupError as exc:
+                log.error("refused a call, because the plugins did not boot: %s", exc)
+                await _refuse(send, 500, "internal error")
+                return
         call = Call(Headers(headers), "http", None, bridge.clock)
         fault, status, body = await self._read(headers, receive)
         if body is None and fault is None:

@@ -369,3 +369,60 @@ def test_describe() -> None:
     )
     assert describe(InvalidEvent(method="x" * 300, raw=b"secret")) == f"invalid '{'x' * 200}…'"
     assert describe(RPCEvent(call=Call())) == "rpc"
+
+
+async def test_a_result_of_a_subclass_answers() -> None:
+    """A user's own kind of a result is one."""
+
+    class Own(RPCResult, frozen=True, kw_only=True):
+        pass
+
+    class Answers:
+        @hookimpl
+        async def on_rpc(self) -> RPCResult:
+            return Own(data=7)
+
+    async with App([Answers()]) as app:
+        assert (await app.rpc("m")).result == Own(data=7)
+
+
+async def test_after_event_on_the_event_loop() -> None:
+    """A `def` that says it does not block runs on the loop, like an `async def`."""
+    seen: list[str] = []
+    done = asyncio.Event()
+
+    class Resets:
+        @hookimpl(blocking=False)
+        def after_event(self, outcome: Outcome) -> None:
+            seen.append(outcome.label)
+
+        @hookimpl(trylast=True)
+        async def on_error(self) -> None:
+            seen.append("error")
+
+    class Last:
+        @hookimpl(trylast=True, blocking=False)
+        def after_event(self) -> None:
+            done.set()
+
+    async with App([Plugin(), Resets(), Last()]) as app:
+        await app.rpc("bug")
+        await asyncio.wait_for(done.wait(), 10)
+    assert seen == ["error", "error 100"]
+
+
+async def test_an_awaitable_that_gives_a_wrong_answer() -> None:
+    """What an awaited answer turns out to be is checked like any other."""
+
+    class Answers:
+        @hookimpl(blocking=False)
+        def on_rpc(self) -> Any:
+            async def later() -> RefreshResult:
+                return RefreshResult(expired=True)
+
+            return later()
+
+    async with App([Answers()]) as app:
+        outcome = await app.rpc("m")
+    assert outcome.error == ClientError("INTERNAL")
+    assert "RefreshResult" in outcome.why

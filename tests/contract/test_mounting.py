@@ -181,14 +181,25 @@ async def test_a_websocket_is_closed() -> None:
 
 
 async def test_a_boot_that_fails() -> None:
-    """The lifespan reports it with the hook's name, and the server does not start."""
+    """The lifespan reports it with the hook's name; a call is refused and tries to boot again, where it stopped."""
+    booted: list[str] = []
+
+    class Works:
+        @hookimpl(tryfirst=True)
+        async def on_boot(self) -> None:
+            booted.append("works")
 
     class Broken:
+        down = True
+
         @hookimpl
         async def on_boot(self) -> None:
-            raise RuntimeError("no database")
+            if self.down:
+                raise RuntimeError("no database")
+            booted.append("back")
 
-    app: Any = rtbridge.asgi(CONFIG, [Broken()])
+    broken = Broken()
+    app: Any = rtbridge.asgi(CONFIG, [Works(), broken])
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -202,8 +213,11 @@ async def test_a_boot_that_fails() -> None:
     (failed,) = sent
     assert failed["type"] == "lifespan.startup.failed"
     assert failed["message"].endswith("failed: RuntimeError: no database")
-    with pytest.raises(PluginError, match=r"Broken\.on_boot"):
-        await post(app, "/rpc")
+    refused = await post(app, "/rpc")
+    assert (refused.status_code, refused.json()) == (500, {"message": "internal error"})
+    broken.down = False
+    assert (await post(app, "/rpc")).status_code == 200
+    assert booted == ["works", "back"]
 
 
 async def test_the_client_leaves_a_mounted_proxy() -> None:

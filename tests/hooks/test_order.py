@@ -12,6 +12,7 @@ from rtbridge import (
     ClientError,
     Disconnect,
     Event,
+    Outcome,
     PublishEvent,
     PublishResult,
     Router,
@@ -86,6 +87,44 @@ async def test_a_hook_that_gives_back_an_awaitable() -> None:
         assert (await app.rpc("none")).result.data == "blocking"
         assert (await app.rpc("none", user="7")).denied_by_default
     assert len(seen) == 5
+
+
+async def test_an_awaitable_with_a_wrong_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """What a coroutine from a `def` hook gives back is checked as well."""
+
+    async def later() -> int:
+        return 7
+
+    class Plugin:
+        @hookimpl(blocking=False)
+        def on_rpc(self) -> Any:
+            return later()
+
+    async with App([Plugin()]) as app:
+        assert (await app.rpc("m")).error == ClientError("INTERNAL")
+    assert "Plugin.on_rpc answered RPCEvent with int, not RPCResult" in caplog.text
+
+
+async def test_a_result_of_one_s_own_type() -> None:
+    """A subclass of the event's result answers it."""
+
+    class Own(RPCResult, frozen=True, kw_only=True):
+        note: str = ""
+
+    class Plugin:
+        @hookimpl
+        async def on_rpc(self) -> RPCResult:
+            return Own(data=1, note="for the reset point")
+
+        @hookimpl(blocking=False)
+        def after_event(self, outcome: Outcome) -> None:
+            notes.append(outcome.result.note)
+
+    notes: list[str] = []
+    async with App([Plugin()]) as app:
+        reply = await app.memory.request("rpc", b"{}", wire="json")
+    assert reply.payload == b'{"result":{"data":1}}'
+    assert notes == ["for the reset point"]
 
 
 async def test_an_async_generator_is_no_answer_to_a_plain_event(caplog: pytest.LogCaptureFixture) -> None:
