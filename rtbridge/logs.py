@@ -69,10 +69,14 @@ class ConsoleFormatter(logging.Formatter):
     def __init__(self, *, colours: bool = False) -> None:
         super().__init__()
         self._colours = colours
+        self._second = (-1, "")
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's lines, without the last one's end."""
-        time = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        second = int(record.created)
+        if second != self._second[0]:  # a busy process writes thousands of lines with one and the same time
+            self._second = second, datetime.fromtimestamp(second).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        time = self._second[1]
         level = f"{record.levelname:<7}"
         if self._colours and (code := _COLOURS.get(record.levelname)):
             level = f"\x1b[{code}m{level}\x1b[0m"
