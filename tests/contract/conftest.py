@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
         for field, each in value.ListFields():
             if field.message_type is not None and field.message_type.GetOptions().map_entry:
                 found[field.name] = {key: _plain(item) for key, item in each.items()}
-            elif field.is_repeated:
+            elif isinstance(each, Sequence) and not isinstance(each, str | bytes):
                 found[field.name] = [_plain(item) for item in each]
             else:
                 found[field.name] = _plain(each)

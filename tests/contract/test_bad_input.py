@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from rtbridge import ClientError, Disconnect, InvalidEvent, Router, RPCEvent, RPCResult, SubscribeEvent, hookimpl
@@ -246,11 +247,17 @@ async def test_headers_over_the_limit(wire_peer: Any, caplog: pytest.LogCaptureF
 
 
 async def test_headers_far_over_the_limit(wire_peer: Any) -> None:
-    """Headers of 1 MB get a refusal from whatever reads them first, and the server goes on."""
+    """Headers of 1 MB are refused by whatever reads them first, and the server goes on.
+
+    A connection that is closed while its caller still sends may be reset before the caller has read the refusal.
+    """
     await wire_peer.start(Plugin())
     body = b"" if wire_peer.wire == "proto" else b"{}"
-    status, _ = await wire_peer.raw("rpc", body, [(f"x-{n}", "v" * 4000) for n in range(250)])
-    assert status in ("RESOURCE_EXHAUSTED", "431", "invalid")
+    try:
+        status, _ = await wire_peer.raw("rpc", body, [(f"x-{n}", "v" * 4000) for n in range(250)])
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        status = "closed"
+    assert status in ("RESOURCE_EXHAUSTED", "431", "invalid", "closed")
     assert await alive(wire_peer)
 
 
