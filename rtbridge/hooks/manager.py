@@ -100,13 +100,15 @@ class HookManager(pluggy.PluginManager):
                 if hook not in marked and inspect.isfunction(own) and own.__module__ == plugin.__name__:
                     self.warnings.append(f"{name_of(own)} ({source_of(own)}) has no @hookimpl and never runs")
 
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """What a member was marked with; pluggy before 1.7 would run properties to find out."""
+        return super().parse_hookimpl_opts(plugin, name) if _options(plugin, name) is not None else None
+
     def _implementations(self, plugin: object) -> list[tuple[str, Callable[..., Any], dict[str, Any]]]:
         found: list[tuple[str, Callable[..., Any], dict[str, Any]]] = []
         for attribute in dir(plugin):
-            static: Any = inspect.getattr_static(plugin, attribute, None)
-            static = getattr(static, "__func__", static)
-            options = getattr(static, ATTRIBUTE, None) if inspect.isroutine(static) else None
-            if isinstance(options, dict):
+            options = _options(plugin, attribute)
+            if options is not None:
                 found.append((attribute, getattr(plugin, attribute), options))
         return found
 
@@ -191,6 +193,14 @@ class HookManager(pluggy.PluginManager):
 
 def _parameters(function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
     yield from inspect.signature(function).parameters.values()
+
+
+def _options(plugin: object, attribute: str) -> dict[str, Any] | None:
+    """What ``hookimpl`` wrote on a member of a plugin, found without running any of it."""
+    static: Any = inspect.getattr_static(plugin, attribute, None)
+    static = getattr(static, "__func__", static)
+    options = getattr(static, ATTRIBUTE, None) if inspect.isroutine(static) else None
+    return options if isinstance(options, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def _routers(plugin: object) -> list[Router]:
