@@ -1,7 +1,6 @@
 """``Router``: listeners by channel or method name, on top of the plain hooks."""
 
 import difflib
-import re
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
@@ -10,7 +9,7 @@ from rtbridge.errors import PluginError
 from rtbridge.events import METHODS, Event, Method
 from rtbridge.hooks._generated import Routes
 from rtbridge.hooks.listeners import Listener
-from rtbridge.hooks.patterns import MAX_NAME, Pattern, compile_pattern
+from rtbridge.hooks.patterns import Pattern, compile_pattern
 from rtbridge.hooks.steps import Step, name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -18,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _Order = tuple[int, int, int]
 _Match = tuple[_Order, Step]
 #: The last one is made once, where the pattern captures nothing.
-_Wild = tuple[_Order, Callable[[str], re.Match[str] | None], Listener, Step | None]
+_Wild = tuple[_Order, Callable[[str], dict[str, str] | None], Listener, Step | None]
 
 
 class Route(NamedTuple):
@@ -82,20 +81,18 @@ class RouteTable:
                 continue
             step = None if pattern.captures else listener.bind({})
             prefixes = wild.setdefault(len(pattern.prefix), {})
-            prefixes.setdefault(pattern.prefix, []).append((order, pattern.regex.fullmatch, listener, step))
+            prefixes.setdefault(pattern.prefix, []).append((order, pattern.match, listener, step))
         #: Patterns with wildcards by the length of their literal prefix, then by the prefix: a name is held against
         #: those few that it can match, however many there are.
         self._wild = tuple(wild.items())
 
     def _matches(self, name: str) -> list[_Match]:
         found = list(self._exact.get(name, ()))
-        if len(name) > MAX_NAME:
-            return found
         for length, prefixes in self._wild:
-            for order, fullmatch, listener, step in prefixes.get(name[:length], ()):
-                matched = fullmatch(name)
-                if matched is not None:
-                    found.append((order, step or listener.bind(matched.groupdict())))
+            for order, match, listener, step in prefixes.get(name[:length], ()):
+                captures = match(name)
+                if captures is not None:
+                    found.append((order, step or listener.bind(captures)))
         if len(found) > 1:
             found.sort(key=_ORDER)
         return found

@@ -2,10 +2,14 @@
 
 import socket
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from rtbridge.config import Rtbridge
 from rtbridge.errors import ListenError
 from rtbridge.transport.base import Secret
+
+#: Where the configuration says nothing; its model is the one place for defaults.
+_DEFAULTS: Final = Rtbridge()
 
 
 class Tls(NamedTuple):
@@ -62,25 +66,18 @@ def clear_socket(address: str, what: str) -> None:
     raise ListenError(f"{what} cannot listen on {address}: it is in use")
 
 
-class Limits(NamedTuple):
-    """Bounds on one call, in bytes."""
-
-    message_size: int = 4 * 1024 * 1024
-    header_size: int = 16 * 1024
-
-
 class GrpcSettings(NamedTuple):
     """Settings of a gRPC server; durations in seconds, 0 for never."""
 
     address: str
     tls: Tls | None = None
     secret: Secret | None = None
-    message_size: int = Limits().message_size
-    header_size: int = Limits().header_size
-    keepalive: float = 60.0
-    max_connection_age: float = 0.0
-    drain_timeout: float = 30.0
-    reflection: bool = False
+    message_size: int = _DEFAULTS.limits.message_size
+    header_size: int = _DEFAULTS.limits.header_size
+    keepalive: float = _DEFAULTS.keepalive_time
+    max_connection_age: float = _DEFAULTS.max_connection_age
+    drain_timeout: float = _DEFAULTS.drain_timeout
+    reflection: bool = _DEFAULTS.grpc_reflection
 
 
 def bind(address: str, name: str) -> socket.socket:
