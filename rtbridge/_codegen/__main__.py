@@ -11,10 +11,24 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2
 
-from rtbridge._codegen import model, render_docs, render_events, render_hooks, render_json, render_proto
+from rtbridge._codegen import (
+    model,
+    render_docs,
+    render_events,
+    render_hooks,
+    render_json,
+    render_messages,
+    render_proto,
+)
 
 PROXY = "centrifugo/proxy.proto"
-PROTOS = (PROXY, "grpc/health.proto", "grpc/reflection.proto")
+API = "centrifugo/api.proto"
+CLIENT = "centrifuge/client.proto"
+PROTOS = (PROXY, API, CLIENT, "grpc/health.proto", "grpc/reflection.proto")
+
+#: Of the client protocol, what the server reads and what it writes.
+READ = ("Command", "ConnectRequest", "EmulationRequest")
+WRITTEN = ("Reply", "Push")
 
 
 def compile_protos(folder: Path) -> descriptor_pb2.FileDescriptorSet:
@@ -54,6 +68,12 @@ def outputs(proto: Path) -> dict[str, bytes]:
         "rtbridge/codec/_proto_generated.py": render_proto.render(service),
         "rtbridge/codec/_json_generated.py": render_json.render(service),
         "rtbridge/hooks/_generated.py": render_hooks.render(service),
+        "rtbridge/embedded/_client_generated.py": render_messages.render_protocol(
+            model.read_messages(files, CLIENT), "The messages of the client protocol.", read=READ, written=WRITTEN
+        ),
+        "rtbridge/api/_generated.py": render_messages.render_calls(
+            model.read_messages(files, API), "The messages and methods of the server API."
+        ),
     }
     return {
         "rtbridge/codec/descriptors.binpb": stripped(files),

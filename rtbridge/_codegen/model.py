@@ -24,6 +24,13 @@ SCALARS: dict[int, tuple[str, int | None, int | None]] = {
     _F.TYPE_BYTES: ("bytes", None, None),
 }
 
+#: The same of protos whose messages are rendered as they are.
+PLAIN_SCALARS: dict[int, tuple[str, int | None, int | None]] = {
+    **SCALARS,
+    _F.TYPE_SINT64: SCALARS[_F.TYPE_INT64],
+    _F.TYPE_DOUBLE: ("float", None, None),
+}
+
 #: What events have besides their fields; a field of a request with such a name would hide it.
 _OWN = ("call", "headers", "incoming", "kind", "meta_as", "parse", "respond", "result_type", "state", "via")
 TAKEN: frozenset[str] = frozenset((*_OWN, "stop_propagation", "time_remaining"))
@@ -54,7 +61,7 @@ class Field(NamedTuple):
     @property
     def python(self) -> str:
         """The scalar's Python type, or the message's class name."""
-        return self.message or SCALARS[self.type][0]
+        return self.message or PLAIN_SCALARS[self.type][0]
 
 
 class Message(NamedTuple):
@@ -92,6 +99,40 @@ class Method(NamedTuple):
     def streaming(self) -> bool:
         """Whether the answer is a stream."""
         return self.item_out is not None
+
+
+class Call(NamedTuple):
+    """One method of a service whose messages are rendered as they are."""
+
+    kind: str  # presence_stats
+    doc: str
+    request: str
+    result: str  # the message in the response's `result`; the response itself where it has none
+
+
+class Messages(NamedTuple):
+    """What one proto file describes, each field for itself."""
+
+    file: str
+    package: str
+    messages: dict[str, Message]
+    calls: tuple[Call, ...]
+
+    def reachable(self, *roots: str) -> list[Message]:
+        """The roots and the messages that their fields lead to; one comes after those that it mentions."""
+        done: dict[str, Message] = {}
+
+        def visit(name: str, trail: tuple[str, ...]) -> None:
+            if name in done or name in trail:
+                return
+            for field in self.messages[name].fields:
+                if field.message:
+                    visit(field.message, (*trail, name))
+            done[name] = self.messages[name]
+
+        for root in roots:
+            visit(root, ())
+        return list(done.values())
 
 
 class Service(NamedTuple):
@@ -148,8 +189,10 @@ def snake(name: str) -> str:
 
 
 class _Reader:
-    def __init__(self, file: descriptor_pb2.FileDescriptorProto) -> None:
+    def __init__(self, file: descriptor_pb2.FileDescriptorProto, *, plain: bool = False) -> None:
         self.file = file
+        self.plain = plain  # nothing is folded: base64 twins and wrappers are fields and messages like others
+        self.scalars = PLAIN_SCALARS if plain else SCALARS
         if file.syntax != "proto3":
             raise UnknownConstruct(f"{file.name}: syntax {file.syntax or 'proto2'}; the renderers know proto3")
         self.comments: dict[tuple[int, ...], str] = {}
@@ -188,7 +231,7 @@ class _Reader:
         names = {f.name for f in proto.field}
         fields: list[Field] = []
         for number, field in enumerate(proto.field):
-            if field.name.startswith("b64") and field.name.removeprefix("b64") in names:
+            if not self.plain and field.name.startswith("b64") and field.name.removeprefix("b64") in names:
                 continue
             fields.append(self.field((*path, 2, number), field, names, nested, raw))
         return Message(proto.name, self.comments.get(path, ""), tuple(fields))
@@ -211,7 +254,7 @@ class _Reader:
             if key.type != _F.TYPE_STRING:
                 raise self.refuse(path, "a map whose keys are not strings")
             shape, kind, short = "map", value.type, value.type_name.rsplit(".", 1)[-1]
-        if kind != _F.TYPE_MESSAGE and kind not in SCALARS:
+        if kind != _F.TYPE_MESSAGE and kind not in self.scalars:
             raise self.refuse(path, f"the type {_F.Type.Name(kind)}")
         if kind == _F.TYPE_BYTES and shape != "one":
             raise self.refuse(path, "repeated bytes")
@@ -220,10 +263,12 @@ class _Reader:
             if short not in raw:
                 raise self.refuse(path, "a message of another file")
             inner = raw[short].field
-            wrapper = shape == "one" and len(inner) == 1 and inner[0].name == "value" and inner[0].type in SCALARS
+            wrapper = not self.plain and shape == "one" and len(inner) == 1 and inner[0].name == "value"
+            wrapper = wrapper and inner[0].type in SCALARS
             if wrapper:
                 kind = inner[0].type
-        twin = f"b64{field.name}" if kind == _F.TYPE_BYTES and f"b64{field.name}" in names else ""
+        twin = f"b64{field.name}"
+        twin = twin if not self.plain and kind == _F.TYPE_BYTES and twin in names else ""
         message = short if kind == _F.TYPE_MESSAGE else ""
         return Field(field.name, self.comments.get(path, ""), kind, message, shape, twin, wrapper)
 
@@ -270,6 +315,19 @@ class _Reader:
                 envelope_out=envelope_out,
             )
 
+    def calls(self, messages: dict[str, Message]) -> Iterator[Call]:
+        for number, service in enumerate(self.file.service):
+            for index, proto in enumerate(service.method):
+                path = (6, number, 2, index)
+                if proto.client_streaming or proto.server_streaming:
+                    raise self.refuse(path, "a stream")
+                request, response = (name.rsplit(".", 1)[-1] for name in (proto.input_type, proto.output_type))
+                if not {request, response} <= set(messages):
+                    raise self.refuse(path, "a message of another file")
+                result = messages[response].field("result")
+                answer = result.message if result and result.message else response
+                yield Call(snake(proto.name), self.comments.get(path, ""), request, answer)
+
     def envelope(self, path: tuple[int, ...], message: Message) -> tuple[Field, Field]:
         if len(message.fields) != 2 or not all(f.message for f in message.fields):
             raise self.refuse(path, "a stream whose envelope is not a first message and an item")
@@ -297,3 +355,16 @@ def read(files: descriptor_pb2.FileDescriptorSet, name: str) -> Service:
     reader = _Reader(file)
     messages = reader.messages()
     return Service(file.package, messages, tuple(reader.methods(messages)))
+
+
+def read_messages(files: descriptor_pb2.FileDescriptorSet, name: str) -> Messages:
+    """The messages of the file ``name`` and the methods of its services, each field for itself.
+
+    Raises:
+        UnknownConstruct: The file uses something without a rendering rule; the text gives its line.
+
+    """
+    (file,) = (f for f in files.file if f.name == name)
+    reader = _Reader(file, plain=True)
+    messages = reader.messages()
+    return Messages(name, file.package, messages, tuple(reader.calls(messages)))

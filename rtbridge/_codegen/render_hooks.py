@@ -17,6 +17,7 @@ def render(service: Service) -> str:
         "from rtbridge import events",
         "",
         "if TYPE_CHECKING:",
+        "    from rtbridge.api import Api",
         "    from rtbridge.config import Config",
         "",
         'hookspec = pluggy.HookspecMarker("rtbridge")',

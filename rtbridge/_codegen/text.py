@@ -5,12 +5,12 @@ import textwrap
 WIDTH = 120
 
 
-def header(what: str) -> list[str]:
+def header(what: str, proto: str = "centrifugo/proxy.proto") -> list[str]:
     """The first lines of a generated module."""
     return [
         f'"""{what}',
         "",
-        "Generated from proto/centrifugo/proxy.proto by `python -m rtbridge._codegen`; edit the proto, not this file.",
+        f"Generated from proto/{proto} by `python -m rtbridge._codegen`; edit the proto, not this file.",
         '"""',
         "",
     ]

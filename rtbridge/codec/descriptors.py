@@ -6,12 +6,17 @@ messages (such as centrifuge-python's) makes the import of both fail.
 
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 #: The file inside this package, written by ``python -m rtbridge._codegen``.
 FILE = "descriptors.binpb"
+
+#: What parsing a message raises for broken bytes. Without its C extension protobuf reports broken UTF-8 in a string
+#: field as UnicodeDecodeError.
+DECODE_FAULTS: Final = (DecodeError, UnicodeDecodeError)
 
 
 @cache

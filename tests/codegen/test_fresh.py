@@ -11,7 +11,14 @@ import pytest
 
 from rtbridge._codegen import __main__ as generator
 
+#: Made of another proto than the proxy's.
+MESSAGES = {
+    "rtbridge/api/_generated.py": "centrifugo/api.proto",
+    "rtbridge/embedded/_client_generated.py": "centrifuge/client.proto",
+}
+
 GENERATED = {
+    *MESSAGES,
     "docs/hooks.md",
     "rtbridge/codec/_json_generated.py",
     "rtbridge/codec/_proto_generated.py",
@@ -23,12 +30,15 @@ GENERATED = {
 DIGEST = """
 import hashlib, pathlib, sys
 from rtbridge._codegen import __main__ as generator, model
-from rtbridge._codegen import render_docs, render_events, render_hooks, render_json, render_proto
+from rtbridge._codegen import render_docs, render_events, render_hooks, render_json, render_messages, render_proto
 files = generator.compile_protos(pathlib.Path(sys.argv[1]))
 service = model.read(files, generator.PROXY)
+client, api = (model.read_messages(files, name) for name in (generator.CLIENT, generator.API))
 renderers = (render_docs, render_events, render_hooks, render_json, render_proto)
-text = "".join(renderer.render(service) for renderer in renderers).encode()
-print(hashlib.sha256(text + generator.stripped(files)).hexdigest())
+text = "".join(renderer.render(service) for renderer in renderers)
+text += render_messages.render_protocol(client, "", read=generator.READ, written=generator.WRITTEN)
+text += render_messages.render_calls(api, "")
+print(hashlib.sha256(text.encode() + generator.stripped(files)).hexdigest())
 """
 
 
@@ -44,9 +54,8 @@ def test_the_checked_in_files_are_those_that_the_proto_gives(root: Path) -> None
 def test_every_generated_file_says_so(root: Path) -> None:
     """Whoever opens one reads where to change it."""
     for name in GENERATED - {"rtbridge/codec/descriptors.binpb"}:
-        assert (
-            "Generated from proto/centrifugo/proxy.proto by `python -m rtbridge._codegen`" in (root / name).read_text()
-        )
+        proto = MESSAGES.get(name, "centrifugo/proxy.proto")
+        assert f"Generated from proto/{proto} by `python -m rtbridge._codegen`" in (root / name).read_text()
 
 
 def test_the_output_does_not_depend_on_the_order_of_hashes(root: Path) -> None:

@@ -253,7 +253,7 @@ def test_the_new_event_is_on_the_page_of_hooks(grown: Path) -> None:
     page = (grown / "docs/hooks.md").read_text()
     section = page[page.index("### `on_moderate`") : page.index("### `on_connect`")]
     assert "A client reports a message of somebody else. Nothing else is known about it." in section
-    assert "def on_moderate(event, config) -> ModerateResult | None" in section
+    assert "def on_moderate(event, api, config) -> ModerateResult | None" in section
     assert "gRPC method `Moderate`, HTTP path `/moderate`." in section
     assert "| `data` | JSON value; bytes in `raw_data` | What is reported. |" in section
     assert "| `verdicts` | list of `ModerateLabel` | The labels. |" in section
@@ -266,7 +266,7 @@ def test_the_new_event_is_on_the_page_of_hooks(grown: Path) -> None:
 def test_the_new_files_pass_the_type_checker_and_the_linter(grown: Path) -> None:
     """Generated code is held to the rules of the rest."""
     generated = [str(path.relative_to(grown)) for path in grown.glob("rtbridge/**/_*generated.py")]
-    assert len(generated) == 4
+    assert len(generated) == 6
     run(grown, "-m", "ruff", "check", "--no-cache", *generated)
     run(grown, "-m", "ruff", "format", "--check", "--no-cache", *generated)
     run(grown, "-m", "mypy", "--follow-imports=silent", f"--cache-dir={grown / 'types'}", *generated)

@@ -1,11 +1,8 @@
 """The proto is wire-compatible with Centrifugo 6.9.1: every message, field number and type, and every method.
 
-The table is typed from Centrifugo's own definitions, independently of the proto file. A field is `number name type`;
-without a type it is a string, `[type]` is repeated, `{type}` is a map from strings. `@client` and `@refusals` stand for
-the four fields that describe a client and the two ways to refuse.
+The table is typed from Centrifugo's own definitions, independently of the proto file; `tables` says how it is read.
+`@client` and `@refusals` stand for the four fields that describe a client and the two ways to refuse.
 """
-
-import re
 
 import pytest
 from google.protobuf import descriptor_pb2
@@ -14,6 +11,7 @@ from rtbridge._codegen import __main__ as generator
 from rtbridge._codegen import model
 from rtbridge.codec.descriptors import message_class, pool
 from rtbridge.events import METHODS
+from tests.codegen.tables import Table, described, reserved, table_of
 
 PACKAGE = "centrifugal.centrifugo.proxy"
 
@@ -110,39 +108,10 @@ map_remove MapRemove disconnect channel
 shared_poll_refresh SharedPollRefresh error channel
 """
 
-_F = descriptor_pb2.FieldDescriptorProto
 
-
-def wanted() -> dict[str, dict[int, tuple[str, str]]]:
-    """The table: message → number → (name, type)."""
-    text = MESSAGES.replace("\n  ", " ").replace("@client", CLIENT).replace("@refusals", REFUSALS)
-    found: dict[str, dict[int, tuple[str, str]]] = {}
-    for line in text.splitlines():
-        name, _, fields = line.partition(":")
-        parts = re.findall(r"(\d+) (\w+)(?: ([\[{]?\w+[]}]?))?(?:,|$)", fields)
-        found[name] = {int(number): (field, kind or "string") for number, field, kind in parts}
-    return found
-
-
-def described(message: descriptor_pb2.DescriptorProto) -> dict[int, tuple[str, str]]:
-    """The same of a message as protoc read it."""
-    maps = {nested.name: nested.field[1] for nested in message.nested_type}
-    found = {}
-    for field in message.field:
-        entry = maps.get(field.type_name.rsplit(".", 1)[-1])
-        kind = _kind(entry or field)
-        if entry is not None:
-            kind = f"{{{kind}}}"
-        elif field.label == _F.LABEL_REPEATED:
-            kind = f"[{kind}]"
-        found[field.number] = (field.name, kind)
-    return found
-
-
-def _kind(field: descriptor_pb2.FieldDescriptorProto) -> str:
-    if field.type == _F.TYPE_MESSAGE:
-        return field.type_name.removeprefix(f".{PACKAGE}.")
-    return _F.Type.Name(field.type).removeprefix("TYPE_").lower()
+def wanted() -> Table:
+    """The table of the proxy's messages."""
+    return table_of(MESSAGES.replace("@client", CLIENT).replace("@refusals", REFUSALS))
 
 
 @pytest.fixture
@@ -167,12 +136,7 @@ def test_messages(proxy: descriptor_pb2.FileDescriptorProto) -> None:
 
 def test_reserved_numbers(proxy: descriptor_pb2.FileDescriptorProto) -> None:
     """Numbers that Centrifugo has retired stay unused."""
-    reserved = {
-        m.name: {n for r in m.reserved_range for n in range(r.start, r.end)}
-        for m in proxy.message_type
-        if m.reserved_range
-    }
-    assert reserved == {"Disconnect": {3}, "Publication": {1, 2, 3, 5, 6}}
+    assert reserved(proxy) == {"Disconnect": {3}, "Publication": {1, 2, 3, 5, 6}}
 
 
 def test_methods(proxy: descriptor_pb2.FileDescriptorProto) -> None:
