@@ -6,6 +6,7 @@
     reach    which namespaces a hook or a pattern listens to
     build    hooks → the proxy part of a configuration
     compare  hooks and an existing configuration → what differs
+    embedded the embedded server's section → the whole of a configuration, and what differs from the hooks
     source   a configuration file of Centrifugo → a mapping
 """
 

@@ -79,6 +79,37 @@ def build(chains: Mapping[str, Chain], target: Target) -> Built:
     return Built(work.config(), work.notes)
 
 
+def wire_of(place: Place, target: Target) -> dict[str, Any]:
+    """The part of a proxy that says where rtbridge is and what it wants: ``endpoint``, and ``grpc`` or ``http``."""
+    over_http = target.http is not None and (target.prefer_http or target.grpc is None) and not place.stream
+    own: dict[str, Any] = {"endpoint": f"{target.http}/{place.kind}" if over_http else target.grpc}
+    wire: dict[str, Any] = {}
+    if target.tls and (not over_http or target.files):
+        wire["tls"] = {"enabled": True, **target.files}
+    if target.secret_key is not None:
+        value = f"${{{SECRET_VARIABLE}}}"
+        # Centrifugo cuts the keys of a mapping at dots; in the other form it takes them as they are.
+        given = [{"key": target.secret_key, "value": value}] if "." in target.secret_key else None
+        wire["static_headers" if over_http else "static_metadata"] = given or {target.secret_key: value}
+    if wire:
+        own["http" if over_http else "grpc"] = wire
+    return own
+
+
+def target_notes(target: Target) -> list[str]:
+    """What has to be done on Centrifugo's side, whatever it calls."""
+    notes: list[str] = []
+    if target.secret_key is not None:
+        notes.append(f"start Centrifugo with {SECRET_VARIABLE} set to the value of rtbridge.secret")
+    if target.tls and "server_ca_pem" not in target.files:
+        notes.append(
+            "rtbridge serves TLS: where the machine of Centrifugo does not trust its certificate, give --cacert"
+        )
+    if target.client_cert and not {"cert_pem", "key_pem"} <= set(target.files):
+        notes.append("rtbridge wants a client certificate (rtbridge.tls.client_ca): give --cert and --key")
+    return notes
+
+
 class _Work:
     def __init__(self, chains: Mapping[str, Chain], target: Target) -> None:
         self._target = target
@@ -110,9 +141,9 @@ class _Work:
 
     def _proxy(self, place: Place) -> dict[str, Any]:
         target = self._target
-        over_http = target.http is not None and (target.prefer_http or target.grpc is None) and not place.stream
         own: dict[str, Any] = {"enabled": True} if place.scope == "client" else {}
-        own["endpoint"] = f"{target.http}/{place.kind}" if over_http else target.grpc
+        wire = wire_of(place, target)
+        own["endpoint"] = wire.pop("endpoint")
         own["timeout"] = target.timeout
         if place.kind != "shared_poll_refresh":  # no client stands behind it
             secret = target.secret_key or ""
@@ -120,17 +151,7 @@ class _Work:
             own["emulated_headers"] = [name for name in EMULATED_HEADERS if name.lower() != secret]
         if place.meta:
             own["include_connection_meta"] = True
-        wire: dict[str, Any] = {}
-        if target.tls and (not over_http or target.files):
-            wire["tls"] = {"enabled": True, **target.files}
-        if target.secret_key is not None:
-            value = f"${{{SECRET_VARIABLE}}}"
-            # Centrifugo cuts the keys of a mapping at dots; in the other form it takes them as they are.
-            given = [{"key": target.secret_key, "value": value}] if "." in target.secret_key else None
-            wire["static_headers" if over_http else "static_metadata"] = given or {target.secret_key: value}
-        if wire:
-            own["http" if over_http else "grpc"] = wire
-        return own
+        return own | wire
 
     def _names(self, kinds: tuple[str, ...]) -> list[str]:
         names: dict[str, None] = {}
@@ -223,15 +244,8 @@ class _Work:
             own[f"{kind.removeprefix('map_')}_proxy_enabled"] = True
 
     def _say_more(self) -> None:
-        target, kinds = self._target, {place.kind for place in self._places}
-        if target.secret_key is not None:
-            self.notes.append(f"start Centrifugo with {SECRET_VARIABLE} set to the value of rtbridge.secret")
-        if target.tls and "server_ca_pem" not in target.files:
-            self.notes.append(
-                "rtbridge serves TLS: where the machine of Centrifugo does not trust its certificate, give --cacert"
-            )
-        if target.client_cert and not {"cert_pem", "key_pem"} <= set(target.files):
-            self.notes.append("rtbridge wants a client certificate (rtbridge.tls.client_ca): give --cert and --key")
+        kinds = {place.kind for place in self._places}
+        self.notes += target_notes(self._target)
         if "shared_poll_refresh" in kinds:
             self.notes.append("shared poll needs CENTRIFUGO_SHARED_POLL_HMAC_SECRET_KEY in Centrifugo's environment")
         for kind in sorted({"map_publish", "map_remove"} & kinds):

@@ -51,18 +51,10 @@ def compare(theirs: Mapping[str, Any], chains: Mapping[str, Chain], denied: Mapp
         ours: What rtbridge is configured to be.
 
     """
-    found: list[str] = []
+    found = switches(theirs, chains, denied, streams=ours.streams)
     proxies: dict[str, tuple[Mapping[str, Any], list[Place]]] = {}
     for place in PLACES:
-        spaces = list(_spaces(theirs, place))
-        on = [space for space in spaces if switched_on(place, space.options)]
-        if chains[place.kind].empty:
-            found += [f"{_switch(place, s)} and no hook answers {place.kind}: {denied[place.kind]}" for s in on]
-            continue
-        if place.stream and not on and not ours.streams:
-            continue
-        found += _calls(place, reach_of(chains[place.kind]), spaces, on)
-        for space in on:
+        for space in () if chains[place.kind].empty else _on(theirs, place):
             label, proxy = _proxy(theirs, place, space.options)
             if proxy is None:
                 found.append(f"{label} is not defined, and {_switch(place, space)}")
@@ -73,6 +65,44 @@ def compare(theirs: Mapping[str, Any], chains: Mapping[str, Chain], denied: Mapp
         found += _endpoint(label, proxy, distinct, ours)
         found += _rest(label, proxy, distinct, chains, ours)
     return list(dict.fromkeys(found))
+
+
+def switches(
+    theirs: Mapping[str, Any], chains: Mapping[str, Chain], denied: Mapping[str, str], *, streams: bool = True
+) -> list[str]:
+    """One line for each hook that is not called, and for each event that is asked for and nobody answers.
+
+    Args:
+        theirs: Centrifugo's configuration.
+        chains: The compiled hooks, by kind; of those that are not in it nothing is said.
+        denied: How an unanswered event is denied, by kind, in words.
+        streams: Whether a stream that is switched on nowhere is worth a line.
+
+    """
+    found: list[str] = []
+    for place in PLACES:
+        if place.kind not in chains:
+            continue
+        on = _on(theirs, place)
+        if chains[place.kind].empty:
+            found += [f"{_switch(place, s)} and no hook answers {place.kind}: {denied[place.kind]}" for s in on]
+        elif on or streams or not place.stream:
+            found += _calls(place, reach_of(chains[place.kind]), list(_spaces(theirs, place)), on)
+    return found
+
+
+def unread_meta(theirs: Mapping[str, Any], chains: Mapping[str, Chain]) -> list[str]:
+    """One line for each default proxy that is called, has no meta, and has a hook that takes it."""
+    return [
+        line
+        for place in PLACES
+        if place.kind in chains and not chains[place.kind].empty and _on(theirs, place)
+        for line in _meta(place.label, table(look(theirs, place.proxy)), place, chains)
+    ]
+
+
+def _on(theirs: Mapping[str, Any], place: Place) -> list[Space]:
+    return [space for space in _spaces(theirs, place) if switched_on(place, space.options)]
 
 
 def _spaces(theirs: Mapping[str, Any], place: Place) -> Iterable[Space]:
@@ -167,12 +197,15 @@ def _rest(
             f"{label}.timeout is {timeout} and hooks may take {ours.hook_timeout:g}s (rtbridge.limits.hook_timeout): "
             "Centrifugo gives up first"
         )
-    if proxy.get("include_connection_meta") is not True:
-        for place in places:
-            routes = chains[place.kind].routes
-            readers = [] if routes is None else [e.name for e in routes.listeners if "meta" in dict(e.arguments)]
-            if readers:
-                yield f"{label}.include_connection_meta is off and {readers[0]} takes meta"
+    for place in places:
+        yield from _meta(label, proxy, place, chains)
+
+
+def _meta(label: str, proxy: Mapping[str, Any], place: Place, chains: Mapping[str, Chain]) -> Iterable[str]:
+    routes = chains[place.kind].routes
+    readers = [] if routes is None else [e.name for e in routes.listeners if "meta" in dict(e.arguments)]
+    if readers and proxy.get("include_connection_meta") is not True:
+        yield f"{label}.include_connection_meta is off and {readers[0]} takes meta"
 
 
 def _secret(label: str, proxy: Mapping[str, Any], wire: str, key: str, values: tuple[str, ...]) -> Iterable[str]:

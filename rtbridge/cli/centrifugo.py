@@ -2,18 +2,20 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import yaml
 
 from rtbridge.app import Runtime
-from rtbridge.centrifugo.build import Target, build
+from rtbridge.centrifugo.build import Built, Target, build
 from rtbridge.centrifugo.compare import Ours, compare
+from rtbridge.centrifugo.embedded import called, whole
 from rtbridge.centrifugo.source import read_source
 from rtbridge.cli import describe
 from rtbridge.cli.project import Chosen, bring_up, project_options
-from rtbridge.config import Address
+from rtbridge.config import Address, Embedded
 from rtbridge.config.values import format_duration, parse_duration
 from rtbridge.errors import ConfigError
 
@@ -22,7 +24,7 @@ from rtbridge.errors import ConfigError
 @click.option("--grpc", "wire", flag_value="grpc", help="Have events travel over gRPC.")
 @click.option("--http", "wire", flag_value="http", help="Have events travel over HTTP; streams stay on gRPC.")
 @click.option("--endpoint", metavar="HOST", help="Where Centrifugo finds rtbridge: host, host:port, or a whole URL.")
-@click.option("--timeout", default="1s", show_default=True, help="How long Centrifugo waits for an answer.")
+@click.option("--timeout", help="How long Centrifugo waits for an answer; 1s, or what rtbridge.embedded says.")
 @click.option("--cacert", metavar="FILE", help="On Centrifugo's machine: who signed rtbridge's certificate.")
 @click.option("--cert", metavar="FILE", help="On Centrifugo's machine: its client certificate.")
 @click.option("--key", metavar="FILE", help="On Centrifugo's machine: the key of its client certificate.")
@@ -36,18 +38,19 @@ def centrifugo_config(
     chosen: Chosen,
     wire: str | None,
     endpoint: str | None,
-    timeout: str,
+    timeout: str | None,
     cacert: str | None,
     cert: str | None,
     key: str | None,
     form: str,
     existing: str | None,
 ) -> None:
-    """Print the proxy part of a Centrifugo 6 configuration for the hooks that exist.
+    """Print a Centrifugo 6 configuration: the proxy part, for the hooks that exist.
 
-    The configuration goes to standard output, what else has to be done to standard error. With --check, print what
-    differs in an existing configuration (JSON, YAML or TOML) instead; exit code 1 when something does. There, --http
-    says that streams are left out on purpose.
+    With rtbridge.embedded in the configuration it is the whole: what a real Centrifugo needs to take the embedded
+    server's place, secrets left out. The configuration goes to standard output, what else has to be done to standard
+    error. With --check, print what differs in an existing configuration (JSON, YAML or TOML) instead; exit code 1 when
+    something does. There, --http says that streams are left out on purpose.
     """
     # Read before -w changes where relative paths start: it is Centrifugo's file, not the project's.
     theirs = None if existing is None else read_source(Path(existing))
@@ -62,15 +65,38 @@ def centrifugo_config(
         return
     files = {"server_ca_pem": cacert, "cert_pem": cert, "key_pem": key}
     given = {name: value for name, value in files.items() if value is not None}
-    built = build(runtime.chains, target_of(runtime, wire, endpoint, timeout)._replace(files=given))
-    if not built.config:
-        raise ConfigError("no hook answers an event that Centrifugo could be told to send; see rtbridge hooks")
+    own = runtime.config.rtbridge.embedded
+    if own is not None:
+        built = _whole(runtime, own, wire, endpoint, timeout, given)
+    else:
+        built = build(runtime.chains, target_of(runtime, wire, endpoint, timeout or "1s")._replace(files=given))
+        if not built.config:
+            raise ConfigError("no hook answers an event that Centrifugo could be told to send; see rtbridge hooks")
     if form == "yaml":
         click.echo(yaml.safe_dump(built.config, sort_keys=False), nl=False)
     else:
         click.echo(json.dumps(built.config, indent=2))
     for note in built.notes:
         click.echo(f"note: {note}", err=True)
+
+
+def _whole(
+    runtime: Runtime,
+    own: Embedded,
+    wire: str | None,
+    endpoint: str | None,
+    timeout: str | None,
+    files: Mapping[str, str],
+) -> Built:
+    if timeout is not None:
+        _positive(timeout)
+    if not called(own):
+        return whole(own, None)
+    listening = [name for name in ("grpcio", "http") if name in runtime.addresses()]
+    built = whole(own, target_of(runtime, wire, endpoint, timeout or "1s")._replace(files=files), timeout=timeout)
+    if not listening:
+        built.notes.append("rtbridge listens for no calls of Centrifugo yet: set centrifuge.proxy_address")
+    return built
 
 
 def differences(runtime: Runtime, theirs: dict[str, object], *, streams: bool) -> list[str]:
@@ -108,12 +134,7 @@ def target_of(runtime: Runtime, wire: str | None, endpoint: str | None, timeout:
         raise ConfigError(
             f"{key} names no host and port; say with --endpoint HOST:PORT where Centrifugo finds rtbridge"
         )
-    try:
-        seconds = parse_duration(timeout)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise ConfigError(f"--timeout {timeout}: a duration above zero is wanted, such as 1s or 500ms")
+    seconds = _positive(timeout)
     if own.limits.hook_timeout is not None and seconds <= own.limits.hook_timeout:
         timeout = format_duration(math.ceil(own.limits.hook_timeout) + 1)
     return Target(
@@ -125,6 +146,16 @@ def target_of(runtime: Runtime, wire: str | None, endpoint: str | None, timeout:
         tls=own.tls is not None,
         client_cert=own.tls is not None and own.tls.client_ca is not None,
     )
+
+
+def _positive(timeout: str) -> float:
+    try:
+        seconds = parse_duration(timeout)
+    except ValueError:
+        seconds = 0.0
+    if seconds <= 0:
+        raise ConfigError(f"--timeout {timeout}: a duration above zero is wanted, such as 1s or 500ms")
+    return seconds
 
 
 def _split(endpoint: str) -> tuple[str, str]:

@@ -10,7 +10,9 @@
     schema     model → JSON Schema              load       the way through all of it
 """
 
-from rtbridge.config.load import Loaded, load_config, parse_config
+from rtbridge.config.embedded import Embedded
+from rtbridge.config.http import Http, Static
+from rtbridge.config.load import Loaded, embedded_from, load_config, parse_config
 from rtbridge.config.model import (
     Centrifuge,
     ClientTls,
@@ -39,7 +41,9 @@ __all__ = [
     "Config",
     "DisconnectAnswer",
     "DynamicAllocator",
+    "Embedded",
     "ErrorAnswer",
+    "Http",
     "HttpProxy",
     "Limits",
     "Loaded",
@@ -49,8 +53,10 @@ __all__ = [
     "Secret",
     "Server",
     "ServerTls",
+    "Static",
     "Supervisor",
     "Unhandled",
+    "embedded_from",
     "json_schema",
     "load_config",
     "parse_config",

@@ -1,13 +1,15 @@
 """A tree → the model. Every fault names place, key path, what was found and what is allowed."""
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import NODEFAULT, inspect
 
 import rtbridge
 from rtbridge.config.document import read_scalar
-from rtbridge.config.faults import Faults, Where, describe, listed, nearest
+from rtbridge.config.faults import Faults, Misfit, Where, describe, listed, nearest
+from rtbridge.config.fields import CentrifugoSection
 from rtbridge.config.kinds import Kind, Place
 from rtbridge.config.shape import Shape, allowed, limits_of, shape_of
 from rtbridge.config.tree import Items, Leaf, Table, Tree, join
@@ -21,11 +23,19 @@ _WRONG: Final = _Wrong()
 
 
 class Converter:
-    """Makes values of the model and notes what cannot be one."""
+    """Makes values of the model and notes what cannot be one.
 
-    def __init__(self, place: Place, faults: Faults) -> None:
+    Args:
+        place: What values may be compared with.
+        faults: Where to note what cannot be one.
+        explain: Says what is wrong with a key that is not in the model, by its key path; None where it is just unknown.
+
+    """
+
+    def __init__(self, place: Place, faults: Faults, explain: Callable[[str], str | None]) -> None:
         self._place = place
         self._faults = faults
+        self._explain = explain
         #: What a user should know of keys that were read.
         self.notices: list[tuple[Where, str]] = []
 
@@ -112,6 +122,9 @@ class Converter:
         fields = {field.name: field for field in kind.fields}
         for key, value in tree.items.items():
             if key not in fields:
+                if (text := self._explain(join(path, key))) is not None:
+                    self._faults.add(value.where, join(path, key), text)
+                    continue
                 names = list(fields) if path else [*fields, "x-*"]
                 close = nearest(key, fields) or _elsewhere(key, fields)
                 text = f"unknown key, allowed: {listed(names)}{close}"
@@ -132,7 +145,13 @@ class Converter:
         if any(value is _WRONG for value in values.values()):
             return _WRONG
         try:
-            return kind.cls(**values)
+            section = kind.cls(**values)
+            if isinstance(section, CentrifugoSection) and not _unknown_in(tree):
+                section.check()
+            return section
+        except Misfit as exc:
+            self._faults.add(_place_of(tree, exc.key), join(path, exc.key), str(exc))
+            return _WRONG
         except ValueError as exc:
             self._faults.add(tree.where, path, str(exc))
             return _WRONG
@@ -167,6 +186,25 @@ def _elsewhere(key: str, fields: dict[str, inspect.Field]) -> str:
         if isinstance(section, inspect.StructType) and key in section.cls.__struct_fields__:
             return f"; did you mean {name}.{key}?"
     return ""
+
+
+def _unknown_in(tree: Tree) -> bool:
+    """Whether a value at or below is not known, because a variable is missing."""
+    if isinstance(tree, Leaf):
+        return tree.unknown
+    return any(map(_unknown_in, tree.items if isinstance(tree, Items) else tree.items.values()))
+
+
+def _place_of(tree: Tree, path: str) -> Where:
+    """Where a key below is written; else where the nearest section above it is."""
+    for key in path.split("."):
+        below = tree.items.get(key) if isinstance(tree, Table) else None
+        if isinstance(tree, Items) and key.isdigit() and int(key) < len(tree.items):
+            below = tree.items[int(key)]
+        if below is None:
+            break
+        tree = below
+    return tree.where
 
 
 def _kind_of(tree: Tree) -> str:

@@ -22,6 +22,20 @@ class Where(msgspec.Struct, frozen=True):
         return f"{self.source}:{self.line}" if self.line else self.source
 
 
+class Misfit(ValueError):
+    """A section whose values do not go together.
+
+    Args:
+        key: Key path of the one that is named, from the section on.
+        text: What was found and what is allowed.
+
+    """
+
+    def __init__(self, key: str, text: str) -> None:
+        self.key = key
+        super().__init__(text)
+
+
 class Faults:
     """The faults found so far."""
 

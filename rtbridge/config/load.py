@@ -9,9 +9,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from rtbridge.config.centrifugo import explain, explain_in_file
 from rtbridge.config.convert import Converter
 from rtbridge.config.document import read_document
 from rtbridge.config.dotenv import parse_dotenv
+from rtbridge.config.embedded import Embedded
 from rtbridge.config.faults import Faults, Where, listed, nearest, one_line
 from rtbridge.config.interpolate import Interpolation
 from rtbridge.config.kinds import Place
@@ -123,6 +125,26 @@ def parse_config(
     return loading.finish(tree, overrides, known_events, None)
 
 
+def embedded_from(mapping: Mapping[str, Any], *, source: str = "<config>", base_dir: Path | None = None) -> Embedded:
+    """The section ``rtbridge.embedded`` alone, from a configuration of Centrifugo.
+
+    Args:
+        mapping: Its keys and values; ``${VAR}`` is not replaced.
+        source: Its name in error texts.
+        base_dir: The folder that relative paths start from; the current one by default.
+
+    Raises:
+        ConfigError: One line for each fault.
+
+    """
+    faults = Faults()
+    tree = from_python(mapping, Where(source), faults)
+    converter = Converter(Place(Path.cwd() if base_dir is None else base_dir), faults, explain)
+    embedded: Embedded = converter.convert(tree, inspect.type_info(Embedded))
+    faults.check()
+    return embedded
+
+
 class _Loading:
     """One reading: from a tree to what the caller gets."""
 
@@ -162,7 +184,7 @@ class _Loading:
         interpolation = Interpolation(self._environ, faults, offline=self._offline)
         tree = interpolation.apply(tree)
         assert isinstance(tree, Table)
-        converter = Converter(Place(self._base_dir, self._offline), faults)
+        converter = Converter(Place(self._base_dir, self._offline), faults, explain_in_file)
         if "version" not in tree.items:
             faults.add(start, "version", 'the key is missing, allowed: version: "3"')
         config: Config = converter.convert(tree, inspect.type_info(Config))

@@ -15,35 +15,29 @@
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, field
 
-from rtbridge.config.kinds import ADDRESS, CODE, DURATION, ENV_VALUE, FILE, HEADER, SECRET, SIZE
+from rtbridge.config.embedded import Embedded
+from rtbridge.config.fields import (
+    AddressText,
+    Count,
+    Duration,
+    EnvName,
+    EnvValue,
+    File,
+    NonEmpty,
+    PositiveDuration,
+    SecretText,
+    Section,
+    Size,
+)
+from rtbridge.config.http import Http, UrlText
+from rtbridge.config.kinds import CODE, HEADER
 from rtbridge.config.values import Address
 from rtbridge.errors import ClientError, Disconnect
-
-#: gRPC counts milliseconds in 32 bits, which ends at 24.8 days.
-MAX_DURATION: Final = 24 * 86_400
-#: gRPC counts the bytes of a message in 32 bits.
-MAX_SIZE: Final = 2**31 - 1
-
-Duration: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_DURATION, extra={"kind": DURATION})]
-PositiveDuration: TypeAlias = Annotated[float, Meta(ge=0.001, le=MAX_DURATION, extra={"kind": DURATION})]
-Size: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_SIZE, extra={"kind": SIZE})]
-AddressText: TypeAlias = Annotated[Address, Meta(extra={"kind": ADDRESS})]
-File: TypeAlias = Annotated[Path, Meta(extra={"kind": FILE})]
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-NonEmpty: TypeAlias = Annotated[str, Meta(min_length=1)]
-SecretText: TypeAlias = Annotated[str, Meta(extra={"kind": SECRET, "secret": True})]
-EnvName: TypeAlias = Annotated[str, Meta(pattern=r"^[^=\0]+\Z", extra={"hint": "a name without = and NUL"})]
-EnvValue: TypeAlias = Annotated[str, Meta(extra={"kind": ENV_VALUE, "secret": True})]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping of the file with known keys."""
 
 
 class ClientTls(Section, frozen=True, kw_only=True):
@@ -269,6 +263,17 @@ class Rtbridge(Section, frozen=True, kw_only=True):
         Secret | None, Meta(description="A secret wanted in header or metadata of every proxy call; null = none.")
     ] = None
     tls: Annotated[ServerTls | None, Meta(description="TLS of the gRPC and HTTP proxies; null = plaintext.")] = None
+    embedded: Annotated[
+        Embedded | None,
+        Meta(description="A server for clients in this process, with Centrifugo's own keys; null = none."),
+    ] = None
+    public_url: Annotated[
+        UrlText | None,
+        Meta(
+            description="Where clients reach the realtime server, for /config.json of the HTTP server; null = where "
+            "rtbridge.embedded listens."
+        ),
+    ] = None
     unhandled: Annotated[
         Mapping[str, Unhandled],
         Meta(description="How events are denied that no hook answers: an event's name, or default for the others."),
@@ -310,5 +315,6 @@ class Config(Section, frozen=True, kw_only=True):
         Centrifuge()
     )
     server: Annotated[Server, Meta(description="What runs hooks.")] = Server()
+    http: Annotated[Http | None, Meta(description="An HTTP server for people's browsers; null = none.")] = None
     logs: Annotated[Logs, Meta(description="What is logged, and how.")] = Logs()
     rtbridge: Annotated[Rtbridge, Meta(description="What RoadRunner has no word for.")] = Rtbridge()

@@ -80,7 +80,7 @@ def _allowed(shape: Shape) -> str:
     kind = shape.kind
     match shape.type:
         case inspect.LiteralType(values):
-            return listed([f'"{value}"' if value.isdigit() else value for value in map(str, values)])
+            return listed([f'"{value}"' if not value or value.isdigit() else value for value in map(str, values)])
         case inspect.StructType(_, fields) if kind is None:
             return f"a mapping with the keys {listed([field.name for field in fields])}"
         case inspect.VarTupleType():

@@ -113,7 +113,6 @@ def in_rtbridge(line: str) -> str:
         ("centrifugo_api: {}", "centrifugo_api: not implemented in rtbridge VERSION; remove it"),
         ("rpc_token: x", "rpc_token: not implemented in rtbridge VERSION; remove it"),
         ("kv: {}", "kv: not implemented in rtbridge VERSION; remove it"),
-        ("embedded:", "embedded: not implemented in rtbridge VERSION; remove it"),
         (
             "unhandled: {rpc: {}}",
             "unhandled.rpc: found neither disconnect nor error, allowed: exactly one of the two",
@@ -155,9 +154,9 @@ def test_a_misspelt_key_gets_the_nearest_name() -> None:
         ".rr.yaml:3: rtbridge.limits.concurency: unknown key, allowed: concurrency, message_size, header_size, "
         "hook_timeout, worker_concurrency; did you mean concurrency?"
     )
-    assert fault('version: "3"\nRTbridge: {}').endswith("server, logs, rtbridge, x-*; did you mean rtbridge?")
+    assert fault('version: "3"\nRTbridge: {}').endswith("server, http, logs, rtbridge, x-*; did you mean rtbridge?")
     assert fault('version: "3"\nthreads: 3').endswith("x-*; did you mean rtbridge.threads?")
-    assert fault('version: "3"\nqwertz: {}').endswith("allowed: version, centrifuge, server, logs, rtbridge, x-*")
+    assert fault('version: "3"\nqwertz: {}').endswith("allowed: version, centrifuge, server, http, logs, rtbridge, x-*")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +263,6 @@ def test_a_merge_of_what_is_no_mapping() -> None:
         ("rpc", "section rpc: not implemented in rtbridge VERSION; remove it"),
         ("status", "section status: not implemented in rtbridge VERSION; remove it"),
         ("kv", "section kv: not implemented in rtbridge VERSION; remove it"),
-        ("http", "section http: not implemented in rtbridge VERSION; remove it"),
         (
             "include",
             "include: RoadRunner's include is not supported; "

@@ -1,4 +1,4 @@
-"""`docs/configuration.md` says what the model says.
+"""`docs/configuration.md` and `docs/embedded-keys.md` say what the model says.
 
 The tables between its markers are rendered from the model; `python -m tests.docs.test_configuration_page` writes them.
 """
@@ -8,13 +8,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from msgspec import NODEFAULT, Struct, inspect
 
-from rtbridge.config import Config
+from rtbridge.config import Config, Embedded, centrifugo
+from rtbridge.config.centrifugo import SECTION
 from rtbridge.config.roadrunner import LATER, REFUSED, known_keys
 from rtbridge.config.shape import Shape, allowed, shape_of
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
+#: Sections that refuse the same keys, under one name.
+LISTED_PROXIES: Final = (
+    "client.proxy.connect",
+    "client.proxy.refresh",
+    "channel.proxy.publish",
+    "channel.proxy.sub_refresh",
+    "channel.proxy.subscribe_stream",
+    "channel.proxy.subscribe",
+    "rpc.proxy",
+)
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+PAGE: Final = DOCS / "configuration.md"
 
 
 def keys(struct: inspect.StructType, path: str = "") -> Iterator[tuple[str, Shape, object]]:
@@ -27,6 +41,9 @@ def keys(struct: inspect.StructType, path: str = "") -> Iterator[tuple[str, Shap
         if isinstance(inner, inspect.DictType):
             inner = shape_of(inner.value_type).type
             name += ".NAME"
+        elif isinstance(inner, inspect.VarTupleType):
+            inner = shape_of(inner.item_type).type
+            name += ".N"
         if isinstance(inner, inspect.StructType) and shape.kind is None:
             yield from keys(inner, f"{name}.")
 
@@ -37,7 +54,52 @@ def table_of_keys() -> str:
     assert isinstance(top, inspect.StructType)
     lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
     for name, shape, default in keys(top):
-        lines.append(f"| `{name}` | {_taken(shape)} | {_default(shape, default)} | {shape.description} |")
+        if not name.startswith(f"{SECTION}."):
+            lines.append(f"| `{name}` | {_taken(shape)} | {_default(shape, default)} | {shape.description} |")
+    return "\n".join(lines)
+
+
+def table_of_embedded() -> str:
+    """The keys of the embedded server; those of a section that is there twice are listed once."""
+    top = inspect.type_info(Embedded)
+    assert isinstance(top, inspect.StructType)
+    lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
+    lines += _rows(top, "", frozenset(), {})
+    return "\n".join(lines)
+
+
+def _rows(struct: inspect.StructType, path: str, skip: frozenset[str], shown: dict[type, str]) -> Iterator[str]:
+    for field in struct.fields:
+        if field.name in skip:
+            continue
+        shape = shape_of(field.type)
+        name = f"{path}{field.name}"
+        below = shape_of(shape.type.item_type).type if isinstance(shape.type, inspect.VarTupleType) else shape.type
+        inner = below if isinstance(below, inspect.StructType) and shape.kind is None else None
+        like = next((base for base in inner.cls.__mro__ if base in shown), None) if inner else None
+        meaning = f"{shape.description} Keys as in `{shown[like]}`." if like else shape.description
+        yield f"| `{name}` | {_taken(shape)} | {_default(shape, field.default)} | {meaning} |"
+        if inner is not None:
+            name += ".N" if inner is not shape.type else ""
+            inherited: frozenset[str] = frozenset(getattr(like, "__struct_fields__", ()))
+            if like is None:
+                shown[inner.cls] = name
+            yield from _rows(inner, f"{name}.", inherited, shown)
+
+
+def table_of_unsupported() -> str:
+    """Keys of Centrifugo that the embedded server refuses, by their section."""
+    known = centrifugo.known_keys()
+    sections: dict[str, set[str]] = {}
+    for path in known.unsupported:
+        if not path.endswith(".endpoint"):
+            section, _, key = path.rpartition(".")
+            for name in LISTED_PROXIES:
+                section = section.replace(name, "PROXY")
+            sections.setdefault(section, set()).add(f"`{key}`")
+    lines = [f"Known from Centrifugo {known.centrifugo}, not supported here:", "", "| section | keys |", "|---|---|"]
+    for section, names in sorted(sections.items()):
+        lines.append(f"| {f'`{section}`' if section else 'the top'} | {', '.join(sorted(names))} |")
     return "\n".join(lines)
 
 
@@ -57,6 +119,8 @@ def _default(shape: Shape, default: Any) -> str:
     if default == ():
         return "none"
     shown = default if shape.kind is None else shape.kind.show(default)
+    if shown == "":
+        return '`""`'
     return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
 
 
@@ -71,12 +135,17 @@ def table_of_roadrunner() -> str:
     return "\n".join(lines)
 
 
-TABLES: Final[dict[str, Callable[[], str]]] = {"keys": table_of_keys, "roadrunner": table_of_roadrunner}
+#: Page → its tables.
+TABLES: Final[dict[Path, dict[str, Callable[[], str]]]] = {
+    PAGE: {"keys": table_of_keys, "roadrunner": table_of_roadrunner},
+    DOCS / "embedded-keys.md": {"embedded": table_of_embedded, "unsupported": table_of_unsupported},
+}
 
 
-def rendered(text: str) -> str:
+def rendered(page: Path) -> str:
     """The page with its tables as they should be."""
-    for name, table in TABLES.items():
+    text = page.read_text(encoding="utf-8")
+    for name, table in TABLES[page].items():
         begin, end = f"<!-- {name}: rendered from the model -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
@@ -84,11 +153,10 @@ def rendered(text: str) -> str:
     return text
 
 
-def test_the_tables_are_those_of_the_model() -> None:
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.name)
+def test_the_tables_are_those_of_the_model(file: Path) -> None:
     """A key that is added, renamed, or means something else, changes the page."""
-    text = PAGE.read_text(encoding="utf-8")
-
-    assert text == rendered(text), "stale: run python -m tests.docs.test_configuration_page"
+    assert file.read_text(encoding="utf-8") == rendered(file), "stale: run python -m tests.docs.test_configuration_page"
 
 
 def test_every_key_has_a_meaning() -> None:
@@ -107,4 +175,5 @@ def test_later_and_refused_sections_are_named() -> None:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in TABLES:
+        page.write_text(rendered(page), encoding="utf-8")

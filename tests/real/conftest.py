@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -28,6 +27,7 @@ from rtbridge.app import Runtime
 from rtbridge.config import parse_config
 from rtbridge.events import METHODS
 from rtbridge.transport.base import Transport
+from tests.centrifugo import MISSING, find_binary, find_free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,14 +130,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """Gives a TCP port that was free on the loopback a moment ago, for programs that cannot bind port 0."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    return find
+    return find_free_port
 
 
 def lacking(tool: str, leaves_out: str) -> NoReturn:
@@ -172,18 +165,29 @@ def _tool(name: str, leaves_out: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def node_program(node: Path, npm: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Node, and the script of ``tests/real/node`` beside its installed dependencies."""
+    folder = tmp_path_factory.mktemp("node")
+    for source in (Path(__file__).parent / "node").iterdir():
+        if source.is_file():
+            shutil.copy(source, folder)
+    command = [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=150)
+    if done.returncode:
+        pytest.fail(f"npm ci:\n{done.stdout}{done.stderr}", pytrace=False)
+    return node, folder / "client.mjs"
+
+
+@pytest.fixture(scope="session")
 def centrifugo_binary() -> Path:
     """Centrifugo, from ``RTBRIDGE_CENTRIFUGO`` or PATH; skips where there is none, under CI too: no registry has it."""
-    named = os.environ.get("RTBRIDGE_CENTRIFUGO", "")
-    if named:
-        path = Path(named).expanduser()
-        if not path.is_file() or not os.access(path, os.X_OK):
-            pytest.fail(f"RTBRIDGE_CENTRIFUGO names {named}, which is no program", pytrace=False)
-        return path.resolve()
-    found = shutil.which("centrifugo")
+    try:
+        found = find_binary()
+    except FileNotFoundError as exc:
+        pytest.fail(str(exc), pytrace=False)
     if found is None:
-        pytest.skip("centrifugo was not found: put it on PATH, or its path into RTBRIDGE_CENTRIFUGO")
-    return Path(found)
+        pytest.skip(MISSING)
+    return found
 
 
 @pytest.fixture(scope="session")

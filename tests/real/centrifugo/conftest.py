@@ -14,21 +14,10 @@ from websockets.asyncio.client import ClientConnection
 
 from rtbridge import ConnectResult, Event, hookimpl
 from rtbridge.events import METHODS
-
-#: Seconds after which a wait has failed; nothing here depends on how long anything takes.
-BOUND: Final = 20.0
+from tests.centrifugo import BOUND, Centrifugo, merged
 
 #: Channel events that both wires carry.
 _CHANNEL_PROXIES: Final = ("subscribe", "publish", "sub_refresh", "map_publish", "map_remove", "shared_poll_refresh")
-
-
-def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both mappings, the second one's values where they differ."""
-    result = dict(base)
-    for key, value in more.items():
-        old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result
 
 
 def proxied(wire: str, address: str, **options: Any) -> dict[str, Any]:
@@ -104,65 +93,6 @@ def proxied(wire: str, address: str, **options: Any) -> dict[str, Any]:
             "namespaces": [{"name": "rooms", "proxy_enabled": True}],
         },
     }
-
-
-class Centrifugo:
-    """A running Centrifugo; ``log`` has its lines so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
-        self._process = process
-        self.port = port
-        self.log: list[str] = []
-        self._grown = asyncio.Condition()
-        self._reader = asyncio.get_running_loop().create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            async with self._grown:
-                self.log.append(line.decode().rstrip())
-                self._grown.notify_all()
-
-    @property
-    def url(self) -> str:
-        """Where clients connect."""
-        return f"ws://127.0.0.1:{self.port}/connection/websocket"
-
-    async def logged(self, *texts: str, times: int = 1) -> list[str]:
-        """The log lines that hold all of these texts, once there are so many."""
-
-        def found() -> list[str]:
-            return [line for line in self.log if all(text in line for text in texts)]
-
-        async with asyncio.timeout(BOUND), self._grown:
-            await self._grown.wait_for(lambda: len(found()) >= times)
-        return found()
-
-    async def listening(self) -> None:
-        """Wait until it takes connections."""
-        async with asyncio.timeout(BOUND):
-            while self._process.returncode is None:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                    writer.close()
-                    await writer.wait_closed()
-                    return
-                await asyncio.sleep(0.01)
-        await self._reader
-        pytest.fail("Centrifugo ended at once:\n" + "\n".join(self.log), pytrace=False)
-
-    async def stop(self) -> None:
-        """End it."""
-        if self._process.returncode is None:
-            self._process.terminate()
-        try:
-            async with asyncio.timeout(BOUND):
-                await self._process.wait()
-        finally:
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
-            await self._reader
 
 
 class Closed(NamedTuple):
@@ -346,34 +276,17 @@ Start = Callable[..., Awaitable[Centrifugo]]
 
 
 @pytest.fixture
-async def centrifugo(
-    centrifugo_binary: Path, free_port: Callable[[], int], tmp_path: Path
-) -> AsyncIterator[Callable[..., Awaitable[Centrifugo]]]:
+async def centrifugo(centrifugo_binary: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Centrifugo]]]:
     """Starts Centrifugo with a configuration: ``await centrifugo(mapping, environment)``."""
     running: list[Centrifugo] = []
 
     async def start(config: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Centrifugo:
-        port = free_port()
-        base = {
-            "http_server": {"address": "127.0.0.1", "port": port},
-            "usage_stats": {"disabled": True},
-            "http_api": {"key": "api-key"},
-            "log": {"level": "info"},
-        }
-        path = tmp_path / f"centrifugo-{port}.json"
-        path.write_text(json.dumps(merged(base, config)))
-        process = await asyncio.create_subprocess_exec(
-            centrifugo_binary,
-            "-c",
-            path,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={"PATH": "", **(environment or {})},
-        )
-        server = Centrifugo(process, port)
+        base = {"http_api": {"key": "api-key"}}
+        try:
+            server = await Centrifugo.start(centrifugo_binary, tmp_path, merged(base, config), environment)
+        except ChildProcessError as exc:
+            pytest.fail(str(exc), pytrace=False)
         running.append(server)
-        await server.listening()
         return server
 
     yield start

@@ -5,8 +5,6 @@ import base64
 import itertools
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -29,8 +27,6 @@ from rtbridge import (
 
 # The first test installs the client; each wait has its own bound.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(200)]
-
-SOURCE: Final = Path(__file__).parents[1] / "node"
 
 BOUND: Final = 20.0
 
@@ -98,24 +94,8 @@ def _base64(value: bytes) -> dict[str, str]:
     return {"base64": base64.b64encode(value).decode()}
 
 
-@pytest.fixture(scope="session")
-def node_program(
-    centrifugo_binary: Path, node: Path, npm: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
-    """Node, and the script of ``tests/real/node`` beside its installed dependencies."""
-    folder = tmp_path_factory.mktemp("node")
-    for source in SOURCE.iterdir():
-        if source.is_file():
-            shutil.copy(source, folder)
-    command = [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=150)
-    if done.returncode:
-        pytest.fail(f"npm ci:\n{done.stdout}{done.stderr}", pytrace=False)
-    return node, folder / "client.mjs"
-
-
 @pytest.fixture
-async def js(node_program: tuple[Path, Path]) -> AsyncIterator[Node]:
+async def js(centrifugo_binary: Path, node_program: tuple[Path, Path]) -> AsyncIterator[Node]:
     """The JavaScript client, ready for commands."""
     process = await asyncio.create_subprocess_exec(
         *node_program,
