@@ -1,8 +1,10 @@
 """Centrifugo-first realtime SDK for Python: proxy calls become typed events, hooks answer them, silence denies."""
 
+from rtbridge.api import Api, ClientInfo, History, Position, PresenceStats
 from rtbridge.app import asgi
 from rtbridge.config import Config
 from rtbridge.errors import (
+    ApiError,
     BadRequest,
     BinaryPayload,
     ClientError,
@@ -27,16 +29,20 @@ __version__ = "0.1.0"
 __all__ = [
     "JSON_NULL",
     "NEVER",
+    "Api",
+    "ApiError",
     "BadRequest",
     "BinaryPayload",
     "CallNext",
     "ClientError",
+    "ClientInfo",
     "Config",
     "ConfigError",
     "Disconnect",
     "Event",
     "ExpireAt",
     "Headers",
+    "History",
     "HookError",
     "InvalidEvent",
     "InvalidMessage",
@@ -45,6 +51,8 @@ __all__ = [
     "Outcome",
     "Overloaded",
     "PluginError",
+    "Position",
+    "PresenceStats",
     "Router",
     "RtbridgeError",
     "SetupError",

@@ -10,7 +10,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
+from rtbridge.api import LocalApi
 from rtbridge.bridge import Bridge
+from rtbridge.centrifugo.embedded import warnings as embedded_warnings
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Address, Config, Loaded, load_config, parse_config
 from rtbridge.denial import Denials
@@ -27,6 +29,9 @@ log = logging.getLogger("rtbridge")
 
 #: Events that every application of Centrifugo meets; a start without an answer to one of them is worth a warning.
 EXPECTED: Final = ("connect", "subscribe", "publish", "rpc")
+
+#: Transports that take Centrifugo's proxy calls; whoever reaches them can pose as Centrifugo.
+_PROXIES: Final = ("grpcio", "http")
 
 #: Events whose silence `rtbridge.unhandled` may choose.
 UNHANDLED_EVENTS: Final = [kind for kind, method in METHODS.items() if method.silence in ("disconnect", "error")]
@@ -61,7 +66,10 @@ class Runtime:
 
     def __init__(self, config: Config, plugins: Iterable[object] = (), clock: Clock = SYSTEM_CLOCK) -> None:
         self.config = config
-        self.manager = HookManager({"config": config})
+        self._clock = clock
+        #: The server API as hooks get it.
+        self.api = LocalApi()
+        self.manager = HookManager({"api": self.api, "config": config})
         for module in config.rtbridge.plugins:
             self._register(module)
         if config.rtbridge.entry_points:
@@ -99,7 +107,12 @@ class Runtime:
     def warnings(self) -> list[str]:
         """What an operator should know before the first event, one line each."""
         found = list(self.manager.warnings)
-        for kind in EXPECTED:
+        own = self.config.rtbridge
+        if own.embedded is not None:
+            silence = {kind: f"it is denied ({self.bridge.denials.silence(kind).label})" for kind in METHODS}
+            alone = own.http_proxy is None and self.config.centrifuge.proxy_address is None
+            found += embedded_warnings(own.embedded, self.chains, silence, alone=alone)
+        for kind in EXPECTED if own.embedded is None else ():
             if self.chains[kind].empty:
                 denied = self.bridge.denials.silence(kind)
                 found.append(
@@ -107,7 +120,7 @@ class Runtime:
                 )
         exposed = self.config.rtbridge.secret is None and self.config.rtbridge.tls is None
         for name, address in self.addresses().items():
-            if exposed and not _is_loopback(address):
+            if exposed and name in _PROXIES and not _is_loopback(address):
                 found.append(
                     f"{name} listens on {address}, beyond this machine, with neither TLS nor a secret: anybody who "
                     "reaches it can pose as Centrifugo; set rtbridge.secret or rtbridge.tls"
@@ -121,6 +134,11 @@ class Runtime:
             found["grpcio"] = self.config.centrifuge.proxy_address
         if self.config.rtbridge.http_proxy is not None:
             found["http"] = self.config.rtbridge.http_proxy.address
+        if self.config.rtbridge.embedded is not None:
+            server = self.config.rtbridge.embedded.http_server
+            found["embedded"] = Address(host=server.address or "0.0.0.0", port=server.port)  # noqa: S104
+        if self.config.http is not None:
+            found["web"] = self.config.http.address
         return found
 
     def secret(self) -> Secret | None:
@@ -153,6 +171,17 @@ class Runtime:
         if "http" in addresses:
             app, size = self.http_app(), own.limits.header_size
             found.append(UvicornTransport(app, _target(addresses["http"]), tls=self.tls(), header_size=size))
+        if own.embedded is not None:
+            # Loaded where it is wanted: a backend of a Centrifugo pays neither memory nor time for it.
+            from rtbridge.embedded import EmbeddedServer
+
+            server = EmbeddedServer(self.bridge, own.embedded, clock=self._clock)
+            self.api.bind(server.api.call)
+            found.append(server)
+        if self.config.http is not None:
+            from rtbridge.plugins.http import http_transport
+
+            found.append(http_transport(self.config))
         return found
 
     def http_app(self) -> HttpApp:

@@ -14,6 +14,7 @@
     │   ├── WrongAnswer         it answered with something that does not belong to its event
     │   ├── BinaryPayload       it asked for JSON where the proxy delivers bytes
     │   └── MetaError           the connection's meta is absent or is not what the hook expects
+    ├── ApiError                the server API refused a call
     ├── InvalidMessage          the caller sent what cannot be decoded
     └── Overloaded              too many events at once; the caller is told to try again
 
@@ -24,6 +25,7 @@ code and a code it cannot carry reaches the browser as an abnormal closure (1006
 from typing import ClassVar, Final
 
 __all__ = [
+    "ApiError",
     "BadRequest",
     "BinaryPayload",
     "ClientError",
@@ -84,6 +86,17 @@ DISCONNECT_CODES: Final[dict[str, tuple[int, str]]] = {
     "PERMISSION_DENIED": (3507, "permission denied"),
     "NOT_AVAILABLE": (3508, "not available"),
     "TOO_MANY_ERRORS": (3509, "too many errors"),
+}
+
+#: What the server API answers when it refuses a call: code → message. Source: centrifugal.dev, "Server API".
+API_ERRORS: Final[dict[int, str]] = {
+    100: "internal server error",
+    102: "unknown channel",
+    104: "not found",
+    107: "bad request",
+    108: "not available",
+    112: "unrecoverable position",
+    113: "conflict",
 }
 
 _DISCONNECT_BY_CODE = dict(DISCONNECT_CODES.values())
@@ -231,6 +244,24 @@ class BinaryPayload(HookError, TypeError):
 
 class MetaError(HookError, ValueError):
     """The connection's ``meta`` is absent or does not fit; often ``include_connection_meta`` is off for the proxy."""
+
+
+class ApiError(RtbridgeError):
+    """The server API refused a call.
+
+    Args:
+        code: The API's error code.
+        message: Its text; for codes that the API documents, their own by default.
+
+    """
+
+    def __init__(self, code: int, message: str = "") -> None:
+        self.code = code
+        self.message = message or API_ERRORS.get(code, "")
+        super().__init__(code, self.message)
+
+    def __str__(self) -> str:
+        return f"API error {self.code}" + (f" ({self.message})" if self.message else "")
 
 
 class InvalidMessage(RtbridgeError):

@@ -6,6 +6,7 @@
     serve     serve                        check     check, schema, version
     hooks     hooks                        call      call; dial (the wire), verdict (what Centrifugo makes of it)
     lifetime  start, signals, drain        centrifugo  centrifugo-config
+    token     token
 
 Exit codes: 0 fine, 1 the command's own "no" (an unanswered event, a denied call, a difference), 2 something has to be
 set up differently.
@@ -21,6 +22,7 @@ from rtbridge.cli.centrifugo import centrifugo_config
 from rtbridge.cli.check import check, schema, version
 from rtbridge.cli.hooks import hooks
 from rtbridge.cli.serve import serve
+from rtbridge.cli.token import token
 from rtbridge.errors import SetupError
 
 
@@ -45,7 +47,7 @@ def cli() -> None:
     """Serve Centrifugo's proxy calls with the hooks of your plugins."""
 
 
-for command in (serve, check, hooks, call, centrifugo_config, schema, version):
+for command in (serve, check, hooks, call, token, centrifugo_config, schema, version):
     cli.add_command(command)
 
 

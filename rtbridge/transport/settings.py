@@ -90,7 +90,9 @@ def bind(address: str, name: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     unix = address.startswith("unix:")
-    listener = socket.socket(socket.AF_UNIX if unix else socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_UNIX if unix else socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only where the socket says that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, 0 if unix else socket.IPPROTO_TCP)
     try:
         if unix:
             listener.bind(address.removeprefix("unix:"))

@@ -5,9 +5,9 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -18,8 +18,28 @@ log = logging.getLogger("rtbridge.http")
 
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
-#: Centrifugo never closes an idle connection and does not repeat a call that meets a closed one, so neither do we.
-_KEEP_ALIVE = 3600
+
+class Connections(NamedTuple):
+    """How connections are taken and kept; durations in seconds.
+
+    Attributes:
+        keep_alive: How long one may be idle between two requests. Centrifugo never closes an idle connection and does
+            not repeat a call that meets a closed one, so the default is long.
+        receive_timeout: How long a request may take to come, from its first byte or its connection's beginning to its
+            last byte; None for ever.
+        send_timeout: How long a caller may take to read a part of an answer; None for ever.
+        backlog: How many callers may wait to be let in.
+        first: Makes the protocol that reads first, out of what makes the HTTP one, to which it may hand over.
+        upgraded: Makes the protocol that goes on with a request for a WebSocket.
+
+    """
+
+    keep_alive: int = 3600
+    receive_timeout: float | None = None
+    send_timeout: float | None = None
+    backlog: int = 2048
+    first: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol] | None = None
+    upgraded: Callable[[], asyncio.Protocol] | None = None
 
 
 class _Server(uvicorn.Server):
@@ -29,8 +49,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         yield
 
+    def close_sockets(self) -> None:
+        """Take no new connections."""
+        for server in self.servers:
+            server.close()
 
-def _protocol(limit: int) -> Any:
+
+def _protocol(limit: int, connections: Connections) -> Any:
     """uvicorn's HTTP protocol, its faster one where httptools is there, with a bound on the request head.
 
     h11 has such a bound; httptools reads a head of any size before anybody could ask for a secret.
@@ -38,7 +63,9 @@ def _protocol(limit: int) -> Any:
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     except ImportError:
-        return "h11"
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+
+        return _timed(H11Protocol, connections)
 
     class Bounded(HttpToolsProtocol):
         in_head = True
@@ -61,7 +88,65 @@ def _protocol(limit: int) -> Any:
                     self.transport.write(_HEAD_TOO_LARGE)
                     self.transport.close()
 
-    return Bounded
+    return _timed(Bounded, connections)
+
+
+def _timed(base: Any, connections: Connections) -> Any:
+    """The protocol with bounds on the time that a caller takes to send a request and to read an answer."""
+    receive, send = connections.receive_timeout, connections.send_timeout
+    if receive is None or send is None:
+        return base
+
+    class Timed(base):  # type: ignore[misc]  # one of two classes, found at run time
+        receiving: asyncio.TimerHandle | None = None
+        sending: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self.receiving = self.loop.call_later(receive, transport.abort)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            cycle = self.cycle
+            whole = cycle is not None and not cycle.response_complete and not cycle.more_body
+            if whole or self.transport.get_protocol() is not self:
+                self._stop_waiting()
+            else:
+                self._wait()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()  # which may begin with a request that came together with the last one
+            if self.cycle.more_body and not self.cycle.response_complete:
+                self._wait()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self.sending = self.loop.call_later(send, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop_sending()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            self._stop_sending()
+            super().connection_lost(exc)
+
+        def _wait(self) -> None:
+            if self.receiving is None:
+                self.receiving = self.loop.call_later(receive, self.transport.abort)
+
+        def _stop_waiting(self) -> None:
+            if self.receiving is not None:
+                self.receiving.cancel()
+                self.receiving = None
+
+        def _stop_sending(self) -> None:
+            if self.sending is not None:
+                self.sending.cancel()
+                self.sending = None
+
+    return Timed
 
 
 class UvicornTransport:
@@ -73,36 +158,36 @@ class UvicornTransport:
         tls: Certificate, key, and the authority of the callers' certificates.
         header_size: Largest request head, in bytes.
         name: For people.
+        connections: How connections are taken and kept.
 
     """
 
-    def __init__(self, app: Any, address: str, *, tls: Tls | None, header_size: int, name: str = "http") -> None:
+    def __init__(
+        self,
+        app: Any,
+        address: str,
+        *,
+        tls: Tls | ssl.SSLContext | None,
+        header_size: int,
+        name: str = "http",
+        connections: Connections | None = None,
+    ) -> None:
         self.name = name
         self.address = address
         self._app = app
         self._tls = tls
         self._header_size = header_size
+        self._connections = Connections() if connections is None else connections
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
 
     async def start(self) -> None:
         """Bind and begin to take calls."""
-        config = uvicorn.Config(
-            self._app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            http=_protocol(4 * self._header_size),
-            h11_max_incomplete_event_size=4 * self._header_size,
-            ws="none",
-        )
+        config = self._config()
         config.load()
         if self._tls is not None:
-            config.ssl = _context(self._tls)
+            config.ssl = self._tls if isinstance(self._tls, ssl.SSLContext) else _context(self._tls)
         clear_socket(self.address, "HTTP")
         self._socket = bind(self.address, "HTTP")
         if not self.address.startswith("unix:"):
@@ -114,6 +199,32 @@ class UvicornTransport:
                 self._serving.result()
                 raise ListenError(f"HTTP cannot listen on {self.address}")
             await asyncio.sleep(0.002)
+
+    def _config(self) -> uvicorn.Config:
+        connections = self._connections
+        first, upgraded = connections.first, connections.upgraded
+        protocol: Any = _protocol(4 * self._header_size, connections)
+        http: Any = protocol if first is None else lambda **given: first(lambda: protocol(**given))
+        websocket: Any = "none" if upgraded is None else lambda **_: upgraded()
+        return uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,  # whoever asks for a client's address decides whom to believe
+            timeout_keep_alive=connections.keep_alive,
+            backlog=connections.backlog,
+            http=http,
+            ws=websocket,
+            h11_max_incomplete_event_size=4 * self._header_size,
+        )
+
+    def close_sockets(self) -> None:
+        """Take no new connections; calls under way go on until :meth:`stop`."""
+        if self._server is not None:
+            self._server.close_sockets()
 
     async def stop(self, timeout: float) -> None:
         """Take no new calls, let those under way end, close idle connections."""
