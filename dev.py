@@ -1,6 +1,6 @@
 """Sets a checkout up and does one of two things with it; needs Python 3.11 or newer and nothing else.
 
-    python3 dev.py run   [arguments of `rtbridge serve`]   serve what .rr.yaml says
+    python3 dev.py run   [arguments of `rtbridge serve`]   serve what .rr.yaml says: the chat of samples/chat
     python3 dev.py test  [arguments of pytest]             lint, types, generated files, tests, coverage
 
 With arguments, ``test`` runs pytest alone. Everything that is installed goes into ``.venv`` in this folder. A tool that
@@ -20,6 +20,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "installed"
+CHAT = ROOT / "samples" / "chat"
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 #: Tool → what its absence leaves out.
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         install()
         if command == "run":
+            install_page()
             return serve(rest)
         return test(rest)
     except KeyboardInterrupt:
@@ -87,6 +89,26 @@ def create_environment() -> None:
     else:
         print(f"dev.py: Python has no venv module here; on Debian: sudo apt-get install {package}", file=sys.stderr)
     subprocess.run(make, check=True)
+
+
+def install_page() -> None:
+    """The JavaScript client beside the chat's page; without npm, or without its registry, the page asks a CDN."""
+    lock, vendor = CHAT / "package-lock.json", CHAT / "web" / "vendor"
+    wanted, stamp = hashlib.sha256(lock.read_bytes()).hexdigest(), vendor / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        print("dev.py: npm is not installed, so the chat's page takes its client from a CDN", file=sys.stderr)
+        return
+    print("dev.py: installing the chat's JavaScript client", flush=True)
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    if subprocess.run(command, check=False, cwd=CHAT, stdout=subprocess.DEVNULL).returncode:
+        print("dev.py: npm ci failed, so the chat's page takes its client from a CDN", file=sys.stderr)
+        return
+    vendor.mkdir(exist_ok=True)
+    shutil.copy(CHAT / "node_modules" / "centrifuge" / "dist" / "centrifuge.js", vendor)
+    stamp.write_text(wanted)
 
 
 def serve(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The sample is imported from the project's folder, as `rtbridge serve` does it there."""
+"""The samples are imported from the project's folder, as `rtbridge serve` does it there."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -27,15 +27,30 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def loaded(root: Path) -> Loaded:
-    """The `.rr.yaml` of the project."""
+def notes(root: Path) -> Loaded:
+    """The `.rr.yaml` of the notes board."""
+    from rtbridge.app import load
+
+    return load(root / "samples/notes/.rr.yaml")
+
+
+@pytest.fixture
+def chat(root: Path) -> Loaded:
+    """The `.rr.yaml` of the project, which serves the chat."""
     from rtbridge.app import load
 
     return load(root / ".rr.yaml")
 
 
 @pytest.fixture
-async def app(loaded: Loaded, clock: VirtualClock) -> AsyncIterator[App]:
-    """The sample as `rtbridge serve` would serve it, in the test's own process."""
-    async with App(config=loaded.config, clock=clock) as app:
+async def notes_app(notes: Loaded, clock: VirtualClock) -> AsyncIterator[App]:
+    """The notes board as `rtbridge serve` would serve it, in the test's own process."""
+    async with App(config=notes.config, clock=clock) as app:
+        yield app
+
+
+@pytest.fixture
+async def chat_app(chat: Loaded, clock: VirtualClock) -> AsyncIterator[App]:
+    """The chat, likewise."""
+    async with App(config=chat.config, clock=clock) as app:
         yield app

@@ -1,4 +1,4 @@
-"""The project's own `.rr.yaml`, and the Centrifugo configurations beside the sample."""
+"""The `.rr.yaml` of each sample, and the Centrifugo configurations beside the notes board."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ import grpc.aio
 import httpx
 import pytest
 
-from rtbridge.app import UNHANDLED_EVENTS, Runtime
+from rtbridge.app import UNHANDLED_EVENTS, Runtime, load
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import Loaded, parse_config
 from rtbridge.events import METHODS
@@ -24,32 +24,39 @@ from rtbridge.transport.base import Transport
 
 CONFIGURATIONS = ("grpc", "http")
 
+#: The file of each sample, and its plugin.
+FILES = {".rr.yaml": "samples.chat.hooks", "samples/notes/.rr.yaml": "samples.notes.hooks"}
+
 
 def keys_of(lines: list[str]) -> Iterator[tuple[int, str]]:
     """Line number and key of each line of a YAML file that has one."""
     for number, line in enumerate(lines):
-        if found := re.match(r"\s*([a-z_]+):", line):
+        if found := re.match(r"\s*(?:- )?([a-z_]+):", line):
             yield number, found[1]
 
 
-def test_the_file_loads_without_a_word(loaded: Loaded) -> None:
+@pytest.mark.parametrize(("file", "plugin"), FILES.items())
+def test_the_file_loads_without_a_word(root: Path, file: str, plugin: str) -> None:
     """Nothing in it is unknown, without effect, or for a later version."""
+    loaded = load(root / file)
+
     assert loaded.notices == ()
-    assert loaded.config.rtbridge.plugins == ("samples.notes.hooks",)
+    assert loaded.config.rtbridge.plugins == (plugin,)
 
 
-def test_every_key_has_a_comment(root: Path) -> None:
+@pytest.mark.parametrize("file", FILES)
+def test_every_key_has_a_comment(root: Path, file: str) -> None:
     """The line above each key says what it is."""
-    lines = (root / ".rr.yaml").read_text().splitlines()
+    lines = (root / file).read_text().splitlines()
     keys = list(keys_of(lines))
 
     assert len(keys) >= 10
     assert [key for number, key in keys if not lines[number - 1].strip().startswith("#")] == []
 
 
-def test_every_event_is_answered(loaded: Loaded) -> None:
-    """The sample has a listener for each event and each life-cycle hook, and gives no reason to warn."""
-    runtime = Runtime(loaded.config)
+def test_every_event_is_answered(notes: Loaded) -> None:
+    """The notes board has a listener for each event and each life-cycle hook, and gives no reason to warn."""
+    runtime = Runtime(notes.config)
 
     assert [kind for kind, chain in runtime.chains.items() if chain.empty] == []
     assert [name for name, chain in runtime.manager.lifecycle().items() if not chain.steps] == []
@@ -58,9 +65,9 @@ def test_every_event_is_answered(loaded: Loaded) -> None:
 
 
 @pytest.fixture
-async def served(loaded: Loaded, root: Path) -> AsyncIterator[dict[str, str]]:
-    """Where the sample listens: the project's configuration on free ports."""
-    text = (root / ".rr.yaml").read_text()
+async def served(root: Path) -> AsyncIterator[dict[str, str]]:
+    """Where the notes board listens: its configuration on free ports."""
+    text = (root / "samples/notes/.rr.yaml").read_text()
     text = text.replace("127.0.0.1:30000", "127.0.0.1:0").replace("127.0.0.1:30001", "127.0.0.1:0")
     runtime = Runtime(parse_config(text, known_events=UNHANDLED_EVENTS).config)
     await runtime.boot()
@@ -116,11 +123,11 @@ async def test_the_calls_of_its_page(served: dict[str, str], root: Path) -> None
 
 
 @pytest.mark.parametrize("wire", CONFIGURATIONS)
-def test_centrifugo_dials_where_the_sample_listens(loaded: Loaded, root: Path, wire: str) -> None:
+def test_centrifugo_dials_where_the_sample_listens(notes: Loaded, root: Path, wire: str) -> None:
     """Every endpoint is an address of `.rr.yaml`; over HTTP its path is an event that travels over HTTP."""
     text = (root / f"samples/notes/centrifugo.{wire}.json").read_text()
     endpoints = re.findall(r'"endpoint": "([^"]+)"', text)
-    proxy, http = loaded.config.centrifuge.proxy_address, loaded.config.rtbridge.http_proxy
+    proxy, http = notes.config.centrifuge.proxy_address, notes.config.rtbridge.http_proxy
     assert proxy is not None
     assert http is not None
 
@@ -132,10 +139,10 @@ def test_centrifugo_dials_where_the_sample_listens(loaded: Loaded, root: Path, w
 
 
 @pytest.mark.parametrize("wire", CONFIGURATIONS)
-def test_centrifugo_gives_hooks_their_time(loaded: Loaded, root: Path, wire: str) -> None:
+def test_centrifugo_gives_hooks_their_time(notes: Loaded, root: Path, wire: str) -> None:
     """Hooks are stopped before Centrifugo stops waiting, so that a client gets an answer and not an outage."""
     text = (root / f"samples/notes/centrifugo.{wire}.json").read_text()
-    limit = loaded.config.rtbridge.limits.hook_timeout
+    limit = notes.config.rtbridge.limits.hook_timeout
 
     assert limit is not None
     assert all(float(seconds) > limit for seconds in re.findall(r'"timeout": "(\d+)s"', text))
@@ -145,7 +152,8 @@ def test_centrifugo_gives_hooks_their_time(loaded: Loaded, root: Path, wire: str
 def test_rtbridge_finds_nothing_to_change(root: Path, wire: str) -> None:
     """`centrifugo-config --check` misses nothing over gRPC, and over HTTP only what HTTP cannot carry."""
     file = f"samples/notes/centrifugo.{wire}.json"
-    command = [sys.executable, "-m", "rtbridge", "centrifugo-config", "--check", file]
+    own = ["-w", ".", "-c", "samples/notes/.rr.yaml"]
+    command = [sys.executable, "-m", "rtbridge", "centrifugo-config", *own, "--check", file]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=30, check=False)
     differences = [line for line in done.stdout.splitlines() if line != "nothing differs"]
 

@@ -1,0 +1,1 @@
+"""What stands beside the realtime core; the core imports none of it."""
