@@ -1,6 +1,6 @@
-"""The servers of the transport benchmark, one to a process.
+"""The servers of the benchmarks, one to a process.
 
-    python -m bench.servers grpcio|bare-grpc|http|bare-http
+    python -m bench.servers grpcio|bare-grpc|http|bare-http|embedded|socketio
 
 It prints its address when it takes calls, and ends when its standard input does.
 """
@@ -16,7 +16,7 @@ import grpc.aio
 import msgspec
 import uvicorn
 
-from bench.workload import application, own
+from bench.workload import REALTIME, application, own
 from rtbridge import logs
 from rtbridge.cli.lifetime import run
 from rtbridge.codec.descriptors import message_class
@@ -48,6 +48,12 @@ def grpcio() -> AbstractAsyncContextManager[str]:
 def http() -> AbstractAsyncContextManager[str]:
     """The five plugins behind rtbridge's HTTP transport."""
     return _rtbridge({"rtbridge": {"http_proxy": {"address": _FREE}}})
+
+
+def embedded() -> AbstractAsyncContextManager[str]:
+    """The five plugins behind rtbridge's own server of clients."""
+    server = {"http_server": {"address": "127.0.0.1", "port": 0}, **REALTIME}
+    return _rtbridge({"rtbridge": {"embedded": server}})
 
 
 @asynccontextmanager
@@ -100,21 +106,34 @@ async def _echo_app(scope: Any, receive: Any, send: Any) -> None:
 _DECODER: Final = msgspec.json.Decoder(_Request)
 
 
-@asynccontextmanager
-async def bare_http() -> AsyncIterator[str]:
+def bare_http() -> AbstractAsyncContextManager[str]:
     """The same call on uvicorn alone: JSON in, JSON out."""
-    config = uvicorn.Config(
-        _echo_app,
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=3600,
-        ws="none",
-    )
+    return _uvicorn(_echo_app, server_header=False, date_header=False, timeout_keep_alive=3600, ws="none")
+
+
+def socketio() -> AbstractAsyncContextManager[str]:
+    """Rooms, publications and calls on python-socketio, as its documentation writes them."""
+    import socketio
+
+    server = socketio.AsyncServer(async_mode="asgi")
+
+    async def subscribe(sid: str, room: str) -> None:
+        await server.enter_room(sid, room)
+
+    async def publish(sid: str, room: str, data: Any) -> None:
+        await server.emit("publication", data, room=room)
+
+    async def echo(sid: str, data: Any) -> Any:
+        return data
+
+    for handler in (subscribe, publish, echo):
+        server.on(handler.__name__, handler)
+    return _uvicorn(socketio.ASGIApp(server))
+
+
+@asynccontextmanager
+async def _uvicorn(app: Any, **options: Any) -> AsyncIterator[str]:
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", **options)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -134,6 +153,8 @@ SERVERS: Final[dict[str, Callable[[], AbstractAsyncContextManager[str]]]] = {
     "bare-grpc": bare_grpc,
     "http": http,
     "bare-http": bare_http,
+    "embedded": embedded,
+    "socketio": socketio,
 }
 
 

@@ -8,22 +8,15 @@ Servers run on core 0 and the load generator on core 1. The generators, and the 
 
 import argparse
 import contextlib
-import json
-import os
-import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from bench.figures import Spread, described, save, spread, table
-
-ROOT: Final = Path(__file__).parents[1]
-LOAD: Final = ROOT / "bench" / "load"
+from bench.processes import OWN, Running, build, free_port, generate, serving
 
 
 class Contender(NamedTuple):
@@ -63,77 +56,35 @@ Measured = dict[tuple[str, str], list[dict[str, Any]]]
 
 def contenders(programs: Path) -> list[Contender]:
     """Ours, the bare libraries, and grpc-go."""
-    own = [sys.executable, "-m", "bench.servers"]
     return [
-        Contender("rtbridge, grpcio", "grpc", (*own, "grpcio"), "bare grpc.aio"),
-        Contender("bare grpc.aio", "grpc", (*own, "bare-grpc"), "bare grpc.aio"),
+        Contender("rtbridge, grpcio", "grpc", (*OWN, "grpcio"), "bare grpc.aio"),
+        Contender("bare grpc.aio", "grpc", (*OWN, "bare-grpc"), "bare grpc.aio"),
         Contender("grpc-go", "grpc", (str(programs / "gogrpc"), "-addr"), "bare grpc.aio"),
-        Contender("rtbridge, http", "http", (*own, "http"), "bare ASGI"),
-        Contender("bare ASGI", "http", (*own, "bare-http"), "bare ASGI"),
+        Contender("rtbridge, http", "http", (*OWN, "http"), "bare ASGI"),
+        Contender("bare ASGI", "http", (*OWN, "bare-http"), "bare ASGI"),
     ]
 
 
-def build(programs: Path) -> None:
-    """Compile the Go programs."""
-    go = shutil.which("go")
-    if go is None:
-        raise SystemExit(
-            "Go is not installed, and the load generators in bench/load are Go programs: https://go.dev/dl"
-        )
-    subprocess.run([go, "build", "-o", f"{programs}/", "./..."], cwd=LOAD, check=True)
-
-
-def pinned(core: int) -> list[str]:
-    """What goes before a command to keep it on one core."""
-    taskset = shutil.which("taskset")
-    if taskset is None or (os.cpu_count() or 1) < 2:
-        raise SystemExit("taskset (util-linux) and two cores are needed: servers and generator must not share one")
-    return [taskset, "--cpu-list", str(core)]
-
-
 @contextlib.contextmanager
-def serving(contender: Contender) -> Iterator[tuple[str, int]]:
-    """The address and the process id of a running server."""
-    command = [*pinned(0), *contender.command]
+def started(contender: Contender) -> Iterator[Running]:
+    """The contender's server, running."""
     address = ""
-    if contender.command[-1] == "-addr":
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = list(contender.command)
+    if command[-1] == "-addr":
+        address = f"127.0.0.1:{free_port()}"
         command.append(address)
-    environment = {**os.environ, "GOMAXPROCS": "1", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline().strip()
-        if not line:
-            raise SystemExit(f"{contender.name} did not start")
-        yield address or line, process.pid
-    finally:
-        process.terminate()
-        process.wait(10)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+    with serving(contender.name, command, address) as running:
+        yield running
 
 
 def shot(programs: Path, contender: Contender, address: str, pid: int, load: Load, seconds: float) -> dict[str, Any]:
     """One round of one load, as the generator reports it."""
-    command = [
-        *pinned(1),
-        str(programs / f"gen{contender.wire}"),
+    arguments = [
         *("-addr", address, "-pids", str(pid), "-label", contender.name),
         *("-dur", f"{seconds}s", "-warm", "500ms"),
         *load.arguments(contender.wire),
     ]
-    environment = {**os.environ, "GOMAXPROCS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 60, check=False)
-    try:
-        figures: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        raise SystemExit(f"{contender.name}: {done.stdout}{done.stderr}") from None
+    figures = generate(programs / f"gen{contender.wire}", arguments, within=seconds + 60)
     if figures["errs"] or not figures["rps"]:
         raise SystemExit(f"{contender.name}, {load}: {figures['errs']} calls failed of {figures['rps']} a second")
     return figures
@@ -145,7 +96,7 @@ def measure(
     """Every contender under every load, taking turns."""
     found = Measured()
     with contextlib.ExitStack() as stack:
-        running = [(each, *stack.enter_context(serving(each))) for each in chosen]
+        running = [(each, *stack.enter_context(started(each))) for each in chosen]
         for number in range(rounds):
             for load in loads:
                 # Who goes first changes: a machine that slows down must not always slow down the same one.

@@ -11,6 +11,21 @@ from rtbridge.config import Config, parse_config
 
 PATTERNS = 50
 
+#: Anybody may listen and publish, and no hook is asked.
+_OPEN = {f"allow_{what}_for_{whom}": True for what in ("subscribe", "publish") for whom in ("client", "anonymous")}
+
+#: What a server of clients is configured with, Centrifugo and the embedded one alike; only its hooks are elsewhere.
+REALTIME: dict[str, Any] = {
+    "client": {"allow_anonymous_connect_without_token": True, "concurrency": 32},
+    "channel": {
+        "without_namespace": _OPEN,
+        "namespaces": [
+            {"name": "kept", **_OPEN, "history_size": 300, "history_ttl": "60s", "force_recovery": True},
+        ],
+    },
+    "rpc": {"without_namespace": {"proxy_enabled": True}},
+}
+
 
 class Numbers(msgspec.Struct):
     """The payload of the recorded RPC."""
