@@ -28,7 +28,8 @@ LAYERS: dict[str, set[str]] = {
     "embedded": {"codec", "events", "bridge", "denial", "hooks", "transport", "api"} | BOTTOM,
     "centrifugo": {"hooks", "events"} | BOTTOM,
     "plugins": {"transport"} | BOTTOM,
-    "app": {"plugins", "embedded", "centrifugo", "api", "transport", "bridge", "denial", "hooks", "events", "logs"} | BOTTOM,
+    "app": {"plugins", "embedded", "centrifugo", "api", "transport", "bridge", "denial", "hooks", "events", "logs"}
+    | BOTTOM,
     "testing": {"app", "transport", "events"} | BOTTOM,
     "cli": {"app", "embedded", "centrifugo", "transport", "codec", "hooks", "events", "logs"} | BOTTOM,
     "__main__": {"cli"},

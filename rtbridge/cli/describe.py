@@ -13,13 +13,35 @@ NOWHERE = "nothing listens: set centrifuge.proxy_address (gRPC), rtbridge.http_p
 #: The transport's name in the configuration's terms.
 WIRE = {"grpcio": "gRPC", "http": "HTTP"}
 
+#: Hosts of listeners that no browser can be pointed at.
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
+
 
 def listeners(runtime: Runtime, addresses: Iterable[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
     """Wire, address, TLS and secret of each thing that listens, in words."""
-    tls, secret = runtime.config.rtbridge.tls, runtime.config.rtbridge.secret
-    secured = "no" if tls is None else "mutual" if tls.client_ca is not None else "yes"
-    wanted = "no" if secret is None else f"yes ({secret.key})"
-    return [(WIRE.get(name, name), address, secured, wanted) for name, address in addresses]
+    own = runtime.config.rtbridge
+    secured = "no" if own.tls is None else _secured(own.tls.client_ca)
+    wanted = "no" if own.secret is None else f"yes ({own.secret.key})"
+    rows = [(WIRE.get(name, name), address, secured, wanted) for name, address in addresses]
+    for index, (name, address, _, _) in enumerate(rows):
+        if name == "embedded" and own.embedded is not None:
+            tls = own.embedded.http_server.tls
+            rows[index] = (name, address, _secured(tls.client_ca_pem) if tls.enabled else "no", "no")
+        elif name == "web":
+            rows[index] = (name, url(address), "no", "no")
+    return rows
+
+
+def _secured(client_ca: object) -> str:
+    return "mutual" if client_ca else "yes"
+
+
+def url(address: str) -> str:
+    """The address of an HTTP server as a browser takes it; one on a Unix socket as it is."""
+    if address.startswith("unix:"):
+        return address
+    host, _, port = address.rpartition(":")
+    return f"http://{_EVERYWHERE.get(host, host)}:{port}/"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

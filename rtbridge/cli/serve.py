@@ -45,6 +45,8 @@ def serve(chosen: Chosen) -> None:
             click.echo(f"rtbridge {__version__}, process {os.getpid()}\n")
             click.echo("\n".join(describe.served(runtime, addresses)))
             click.echo("\nready")
+            for address in (address for name, address in addresses if name == "web"):
+                click.echo(f"open {describe.url(address)}")
 
     lifetime.run(lifetime.serve(runtime, lazy=config.centrifuge.lazy_boot, started=started))
     log.info("ended")

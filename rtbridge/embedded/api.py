@@ -21,7 +21,7 @@ from rtbridge.embedded.grants import Override, SubscribeOptions
 from rtbridge.embedded.history import Position, Pub
 from rtbridge.embedded.node import Node
 from rtbridge.embedded.rules import Space
-from rtbridge.embedded.session import Session, as_info
+from rtbridge.embedded.session import Session
 from rtbridge.embedded.wire import json_raw
 from rtbridge.errors import ApiError, ClientError, Disconnect
 
@@ -200,7 +200,7 @@ class ServerApi:
                 session.disconnect(Disconnect("EXPIRED"))
                 continue
             if request.info is not UNSET:
-                session.info = as_info(bytes(request.info))
+                session.renew_info(bytes(request.info))
             session.expire_at = expire_at
             session.schedule_expiry()
             session.push_refresh()

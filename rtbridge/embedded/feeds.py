@@ -78,7 +78,7 @@ class Feeds:
         call = backend.call(feed.session, proxy)
         if both:
             call.incoming = feed.incoming()
-        fields = {
+        fields: dict[str, Any] = {
             **backend.of_user(feed.session, proxy),
             "channel": request.channel,
             "token": request.token,

@@ -252,7 +252,11 @@ class Session:
                 self.guard(reply_to, then, answer)
                 self._pump()
 
-        self._start(start, answered)
+        try:
+            self._start(start, answered)
+        except BaseException:
+            self._running -= 1
+            raise
 
     def ask(self, then: Callable[[Any], None], start: Start) -> None:
         """Wait for an answer that belongs to no command; an error closes the connection."""
@@ -340,7 +344,9 @@ class Session:
 
     def _check_pong(self) -> None:
         self._pong_timer = None
-        if self._pinged:
+        if self._pinged and self._paused:  # its pong may be there, unread
+            self._pong_timer = self.node.timers.after(self.pong_timeout, self._check_pong)
+        elif self._pinged:
             self.disconnect(_NO_PONG)
 
     def _close_stale(self) -> None:
@@ -357,7 +363,8 @@ class Session:
         self.node.timers.cancel(self._expire_timer)
         self._expire_timer = None
         if self.expire_at:
-            left = self.expire_at - self.node.clock.time()
+            # Whole seconds, as the client is told: who renews when they are over must not be late by a part of one.
+            left: float = self.expire_at - int(self.node.clock.time())
             if self.client_refresh:
                 left += self.node.config.client.expired_close_delay
             self._expire_timer = self.node.timers.after(max(0.0, left), self._expire)
@@ -397,6 +404,19 @@ class Session:
         if chan_info is not None:
             info.chan_info = as_info(chan_info)
         return info
+
+    def renew_info(self, info: bytes) -> None:
+        """Replace what others see of this client, in every channel that it is in.
+
+        Raises:
+            ClientError: 100, it is no JSON.
+
+        """
+        self.info = as_info(info)
+        for channel, sub in self.channels.items():
+            if isinstance(sub, Subscription):
+                sub.info = ClientInfo(self.user, self.id, self.info, sub.info.chan_info)
+                self.node.hub.update_info(channel, self, sub.info)
 
     def subscription(self, channel: str) -> Subscription | None:
         """The subscription to a channel; None where there is none yet."""

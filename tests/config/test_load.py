@@ -51,7 +51,8 @@ def test_a_roadrunner_file_for_centrifugo_loads_with_notices() -> None:
 def test_a_roadrunner_file_with_everything_says_what_is_not_there_yet() -> None:
     assert fails("full.rr.yaml", workdir=FIXTURES).split("\n") == [
         "full.rr.yaml:3: section rpc: not implemented in rtbridge VERSION; remove it",
-        "full.rr.yaml:17: http.middleware.0: found a string 'gzip', not implemented in rtbridge VERSION; allowed: static",
+        "full.rr.yaml:17: http.middleware.0: found a string 'gzip', not implemented in rtbridge VERSION; "
+        "allowed: static",
         "full.rr.yaml:19: section kv: not implemented in rtbridge VERSION; remove it",
         "full.rr.yaml:32: section status: not implemented in rtbridge VERSION; remove it",
     ]

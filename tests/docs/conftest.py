@@ -53,7 +53,7 @@ class Page(NamedTuple):
 
 def paths() -> list[Path]:
     """Every page there is; the README of the project may not be written yet."""
-    found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "samples").rglob("*.md"))]
+    found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "samples").glob("*/*.md"))]
     return [path for path in found if path.exists()]
 
 

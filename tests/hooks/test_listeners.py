@@ -249,7 +249,8 @@ def test_refused(listen: Any, options: dict[str, Any], said: str) -> None:
 
 def test_a_route_of_an_event_without_a_payload() -> None:
     """`data` and `meta` exist where the event has them."""
-    assert refused(data_of_refresh, kind="cache_empty") == "argument 'data' is unknown; there are event, room, api, config"
+    said = "argument 'data' is unknown; there are event, room, api, config"
+    assert refused(data_of_refresh, kind="cache_empty") == said
 
 
 async def test_other_events() -> None:

@@ -9,7 +9,7 @@ from rtbridge.embedded.commands.subscribe import check_subscription_token
 from rtbridge.embedded.connection import MAX_TTL, SUBSCRIPTION_EXPIRED
 from rtbridge.embedded.grants import ConnectGrant, SubscribeGrant
 from rtbridge.embedded.hub import Subscription
-from rtbridge.embedded.session import Session, as_info
+from rtbridge.embedded.session import Session
 from rtbridge.embedded.tokens import TokenExpired, TokenInvalid
 from rtbridge.errors import ClientError, Disconnect
 
@@ -58,7 +58,7 @@ def _verified(session: Session, reply_to: int, found: ConnectGrant | TokenExpire
         if expire_at <= now:
             raise ClientError("EXPIRED")
         if found.info is not None:
-            session.info = as_info(found.info)
+            session.renew_info(found.info)
         session.expire_at = expire_at
         session.schedule_expiry()
         result.expires, result.ttl = True, expire_at - now
@@ -87,7 +87,7 @@ def _refreshed(session: Session, answer: Any) -> None:
     if not answer.HasField("result") or result.expired or expire_at <= now:
         raise Disconnect("EXPIRED")
     if result.info:
-        session.info = as_info(result.info)
+        session.renew_info(result.info)
     if result.meta:
         session.meta = result.meta
     session.expire_at = expire_at

@@ -17,6 +17,8 @@ from rtbridge.embedded.framing import binary_frame, text_frame
 
 _FACTORY: Final = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
 
+_SMALLEST_WINDOW: Final = 9  # bits; zlib cannot compress for 8
+
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
 _COMPRESSED: Final = 0x40  # RSV1: the first frame of a compressed message
@@ -42,7 +44,9 @@ def negotiate(asked: str) -> tuple[str, Extension | None, int]:
             agreed, extension = _FACTORY.process_request_params(parameters, [])
         except NegotiationError:
             continue  # a variant that cannot be served; another one may follow
-        return build_extension([(name, agreed)]), extension, extension.local_max_window_bits
+        window = extension.local_max_window_bits
+        if window >= _SMALLEST_WINDOW:
+            return build_extension([(name, agreed)]), extension, window
     return "", None, 0
 
 

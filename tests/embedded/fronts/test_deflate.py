@@ -63,7 +63,16 @@ def test_what_is_sent(make: type, size: int, window: int) -> None:
     assert bytes(received.data) == payload
 
 
-@pytest.mark.parametrize("frame", [close_frame(1000, "bye"), b"\x89\x00", text_frame(b"{}"), text_frame(b"a" * 49)])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        close_frame(1000, "bye"),
+        b"\x89\x00",
+        text_frame(b"{}"),
+        text_frame(b"a" * 49),
+        text_frame(bytes(range(50, 110))),
+    ],
+)
 def test_what_is_sent_as_it_is(frame: bytes) -> None:
     """Control frames, payloads that would grow, and those below the configured size."""
     assert Deflater(1, 50).writer(15)(frame) is frame

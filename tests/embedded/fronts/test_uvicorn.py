@@ -62,6 +62,7 @@ class Upgraded(asyncio.Protocol):
 
 
 def config(**given: Any) -> uvicorn.Config:
+    given = {"ws": "none", **given}
     made = uvicorn.Config(application, log_config=None, lifespan="off", proxy_headers=False, **given)
     made.load()
     return made
@@ -121,5 +122,7 @@ def test_the_server() -> None:
     server = uvicorn.Server(config())
     assert (server.started, server.should_exit) == (False, False)
     assert inspect.isgeneratorfunction(inspect.unwrap(uvicorn.Server.capture_signals))
+    assert inspect.iscoroutinefunction(uvicorn.Server.main_loop)
+    assert "await self.main_loop()" in inspect.getsource(uvicorn.Server._serve)
     assert "self.servers" in inspect.getsource(uvicorn.Server.startup)
     assert "timeout_graceful_shutdown" in inspect.getsource(uvicorn.Server.shutdown)

@@ -348,6 +348,16 @@ async def test_a_client_that_vanishes(site: Start, arrive: Arrive, how: str) -> 
     assert await served.alive()
 
 
+async def test_broken_frames_after_a_close(site: Start) -> None:
+    """A client that answers a close with nonsense gets no second close frame."""
+    served = await site()
+    client, session = await served.open()
+    session.close(3001, "shutdown")
+    assert await client.closing() == (3001, "shutdown")
+    client.send(frame("rsv", rsv1=True))
+    assert await client.end() == b""
+
+
 async def test_abort(site: Start) -> None:
     """A dropped connection ends without a close frame and without what was queued."""
     served = await site()
