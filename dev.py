@@ -28,6 +28,7 @@ TOOLS = {
     "go": "the tests with a gRPC client that is not ours (tests/real/test_go_peer.py)",
     "node": "the tests with Centrifugo's JavaScript client (tests/real)",
     "npm": "the tests with Centrifugo's JavaScript client (tests/real)",
+    "chromium": "the sample chat in a browser (tests/real/browser)",
 }
 
 #: Where every branch is tested; the rest of the package has to reach 90 %.

@@ -14,7 +14,7 @@ from rtbridge.api import LocalApi
 from rtbridge.bridge import Bridge
 from rtbridge.centrifugo.embedded import warnings as embedded_warnings
 from rtbridge.clock import SYSTEM_CLOCK, Clock
-from rtbridge.config import Address, Config, Loaded, load_config, parse_config
+from rtbridge.config import Address, Config, Embedded, Loaded, load_config, parse_config
 from rtbridge.denial import Denials
 from rtbridge.errors import ConfigError, PluginError
 from rtbridge.events import METHODS
@@ -112,6 +112,7 @@ class Runtime:
             silence = {kind: f"it is denied ({self.bridge.denials.silence(kind).label})" for kind in METHODS}
             alone = own.http_proxy is None and self.config.centrifuge.proxy_address is None
             found += embedded_warnings(own.embedded, self.chains, silence, alone=alone)
+            found += self._pages(own.embedded)
         for kind in EXPECTED if own.embedded is None else ():
             if self.chains[kind].empty:
                 denied = self.bridge.denials.silence(kind)
@@ -126,6 +127,18 @@ class Runtime:
                     "reaches it can pose as Centrifugo; set rtbridge.secret or rtbridge.tls"
                 )
         return found
+
+    def _pages(self, embedded: Embedded) -> list[str]:
+        """Whether pages that this process serves may connect to the server that it is."""
+        http = self.config.http
+        if http is None or http.address.path or http.address.host in ("0.0.0.0", "::"):  # noqa: S104  # compared only
+            return []  # nobody knows here by which name browsers find it
+        from rtbridge.embedded.fronts.origins import Origins
+
+        page = str(http.address).replace("tcp://", "http://")
+        if Origins(embedded.client.allowed_origins).admits(page):
+            return []
+        return [f"rtbridge.embedded: client.allowed_origins does not hold {page}, so pages served there cannot connect"]
 
     def addresses(self) -> dict[str, Address]:
         """What the configuration asks to listen where, by transport."""

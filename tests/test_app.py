@@ -183,3 +183,23 @@ def test_the_environment_of_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENV", "before")
     use_environment(config(server={"env": {"APP_ENV": "test"}}))
     assert os.environ["APP_ENV"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("address", "origins", "said"),
+    [
+        ("127.0.0.1:8080", ["http://localhost:8080"], True),
+        ("127.0.0.1:8080", ["http://127.0.0.1:8080"], False),
+        ("0.0.0.0:8080", [], False),
+        ("unix:///run/page.sock", [], False),
+    ],
+)
+def test_pages_that_cannot_connect(address: str, origins: list[str], said: bool) -> None:
+    """A page served here whose origin the embedded server turns away is worth a warning, where the origin is known."""
+    tree = {
+        "version": "3",
+        "http": {"address": address},
+        "rtbridge": {"embedded": {"client": {"allowed_origins": origins}}},
+    }
+    found = [line for line in Runtime(parse_config(tree).config).warnings() if "allowed_origins" in line]
+    assert bool(found) is said
