@@ -57,8 +57,17 @@ class _Server(uvicorn.Server):
         await self.on_tick(0)
         await self.ending.wait()
 
-    def close_sockets(self) -> None:
+    async def close_sockets(self) -> None:
         """Take no new connections."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listening in server.sockets:
+                with contextlib.suppress(NotImplementedError, ValueError):
+                    loop.remove_reader(listening.fileno())
+        # Whom the system let in just now is on the way to a transport, and asyncio's server forgets to close those that
+        # it can no longer attach (CPython issue 109564): they get the two turns of the loop that it takes.
+        for _ in range(2):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
 
@@ -229,15 +238,16 @@ class UvicornTransport:
             h11_max_incomplete_event_size=4 * self._header_size,
         )
 
-    def close_sockets(self) -> None:
+    async def close_sockets(self) -> None:
         """Take no new connections; calls under way go on until :meth:`stop`."""
         if self._server is not None:
-            self._server.close_sockets()
+            await self._server.close_sockets()
 
     async def stop(self, timeout: float) -> None:
         """Take no new calls, let those under way end, close idle connections."""
         if self._server is None or self._serving is None:
             return
+        await self._server.close_sockets()
         self._server.config.timeout_graceful_shutdown = max(1, int(timeout))
         self._server.ending.set()
         with contextlib.suppress(asyncio.CancelledError):

@@ -34,6 +34,9 @@ class _Door(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        if self._listener.stopping:  # the system had let it in before the socket was closed
+            self._transport.abort()
+            return
         self._listener.doors.add(self)
         self._timer = self._listener.endpoints.loop.call_later(self._listener.handshake_timeout, self.close)
 
@@ -64,8 +67,9 @@ class _Door(asyncio.Protocol):
         protocol.data_received(data)
 
     def _leave(self) -> None:
-        self._timer.cancel()
-        self._listener.doors.discard(self)
+        if self in self._listener.doors:
+            self._timer.cancel()
+            self._listener.doors.discard(self)
 
 
 class Listener:
@@ -84,6 +88,8 @@ class Listener:
 
     Attributes:
         address: Where it listens, once started.
+        doors: Connections that have not said what they are.
+        stopping: Whether nobody is let in any more.
 
     """
 
@@ -103,6 +109,7 @@ class Listener:
         self.endpoints = endpoints
         self.handshake_timeout = handshake_timeout
         self.doors: set[_Door] = set()
+        self.stopping = False
         self._closing = closing
         connections = Connections(
             keep_alive=keep_alive,
@@ -136,7 +143,8 @@ class Listener:
         WebSocket clients get the codes that their sessions close with; HTTP requests under way are answered.
         """
         deadline = asyncio.get_running_loop().time() + timeout
-        self._server.close_sockets()
+        self.stopping = True
+        await self._server.close_sockets()
         for door in list(self.doors):
             door.close()
         self._closing()
