@@ -386,7 +386,7 @@ class Session:
 
     def _tick(self) -> None:
         self._tick_timer = None
-        limit = self.node.clock.time() - self.node.config.client.expired_sub_close_delay
+        limit = int(self.node.clock.time()) - int(self.node.config.client.expired_sub_close_delay)  # whole seconds, too
         again = False
         for channel, sub in list(self.channels.items()):
             if isinstance(sub, Subscription) and sub.expire_at:

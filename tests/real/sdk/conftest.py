@@ -1,5 +1,6 @@
 """Every official client against the embedded server, and against a real Centrifugo where there is one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -85,6 +86,17 @@ class Stand:
         self._http = httpx.AsyncClient(
             base_url=server.http, headers={"X-API-Key": "key"}, verify=False, trust_env=False, timeout=BOUND
         )
+
+    async def becomes(self, wanted: object, method: str, **params: Any) -> None:
+        """Wait until a method of the server API answers so: what a client did may still be on its way.
+
+        Raises:
+            TimeoutError: It never does.
+
+        """
+        async with asyncio.timeout(BOUND):
+            while await self.api(method, **params) != wanted:
+                await asyncio.sleep(0.01)
 
     async def api(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of a call of the server API."""

@@ -80,7 +80,7 @@ class NodePeer(Peer):
             context = _snake(line["context"])
             if "channel" in line:
                 context.pop("channel", None)
-            context = {**context, **(context.pop("error", None) or {})}
+            context |= context.pop("error", None) or {}
             for key in ("type", "transport", "temporary", "has_recovered_publications"):
                 context.pop(key, None)
             client = line["client"].removeprefix(self._mark)

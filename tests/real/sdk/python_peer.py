@@ -155,6 +155,8 @@ class PythonPeer(Peer):
             return self._common(await done if isinstance(done, Awaitable) else done) or {}
         except centrifuge.ReplyError as exc:
             return _refusal(exc)
+        except centrifuge.ClientDisconnectedError:
+            return {"code": 11, "message": "connection closed"}  # as the JavaScript client puts it
 
     async def close(self) -> None:
         """End the clients of this test."""

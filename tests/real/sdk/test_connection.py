@@ -28,7 +28,7 @@ async def test_connect(start: Any, peer: Any) -> None:
     assert await peer.do("rpc", method="m", data={}) == {"code": 108, "message": "not available"}
     await peer.do("disconnect")
     assert await peer.told("disconnected") == {"code": 0, "reason": "disconnect called"}
-    assert await stand.api("presence", channel="room") == {"presence": {}}
+    await stand.becomes({"presence": {}}, "presence", channel="room")
 
 
 async def test_anonymous(start: Any, peer: Any) -> None:

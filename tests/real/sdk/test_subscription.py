@@ -114,7 +114,7 @@ async def test_unsubscribe(start: Any, peer: Any) -> None:
     await peer.subscribed("room")
     await peer.do("unsubscribe", channel="room")
     assert await peer.told("unsubscribed", "room") == {"code": 0, "reason": "unsubscribe called"}
-    assert await stand.api("presence_stats", channel="room") == {"num_clients": 0, "num_users": 0}
+    await stand.becomes({"num_clients": 0, "num_users": 0}, "presence_stats", channel="room")
     await stand.publish("room", "missed")
     await peer.do("resubscribe", channel="room")
     await peer.told("subscribed", "room")
