@@ -20,6 +20,7 @@ import yaml
 from django.conf import settings
 
 from rtbridge import Config, Router
+from rtbridge.api import LocalApi
 from rtbridge.app import UNHANDLED_EVENTS
 from rtbridge.config import parse_config
 from rtbridge.hooks import HookManager
@@ -56,7 +57,7 @@ def register(defined: dict[str, Any], where: str) -> None:
     if any(isinstance(value, Router) or hasattr(value, ATTRIBUTE) for value in defined.values()):
         plugin = ModuleType(where)
         vars(plugin).update(defined)
-        manager = HookManager({"config": Config()})
+        manager = HookManager({"api": LocalApi(), "config": Config()})
         manager.register(plugin)
         manager.chains()
         manager.lifecycle()
