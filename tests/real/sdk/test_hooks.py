@@ -73,21 +73,21 @@ async def test_connect_refused(code: int, start: Any, peer: Any) -> None:
     assert await peer.told("disconnected") == {"code": code, "reason": "no entry"}
 
 
-@pytest.mark.parametrize("kind", ["connect", "subscribe", "publish", "rpc"])
-async def test_silence(kind: str, start: Any, peer: Any) -> None:
+@pytest.mark.parametrize("event", ["connect", "subscribe", "publish", "rpc"])
+async def test_silence(event: str, start: Any, peer: Any) -> None:
     """Where no hook answers the client is sent away for good."""
     answers = {"connect": IN, "subscribe": SubscribeResult(), "publish": PublishResult(), "rpc": RPCResult()}
-    stand = await start({}, Answers(**{**answers, kind: None}))
+    stand = await start({}, Answers(**{**answers, event: None}))
     await peer.connect(stand.address)
     calls = {
         "publish": lambda: peer.do("publish", channel="room", data={}),
         "rpc": lambda: peer.do("rpc", method="m", data={}),
     }
-    if kind == "subscribe":
+    if event == "subscribe":
         await peer.subscribe("room")
-    elif kind in calls:
+    elif event in calls:
         await peer.told("connected")
-        assert await calls[kind]() == CUT_OFF
+        assert await calls[event]() == CUT_OFF
     assert await peer.told("disconnected") == {"code": 4500, "reason": "not handled"}
 
 
