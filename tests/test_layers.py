@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "plugins": {"transport"} | BOTTOM,
     "app": {"plugins", "embedded", "centrifugo", "api", "transport", "bridge", "denial", "hooks", "events", "logs"}
     | BOTTOM,
-    "testing": {"app", "transport", "events"} | BOTTOM,
+    "testing": {"app", "transport", "api", "events"} | BOTTOM,
     "cli": {"app", "embedded", "centrifugo", "transport", "codec", "hooks", "events", "logs"} | BOTTOM,
     "__main__": {"cli"},
     "_codegen": {"hooks"},

@@ -18,6 +18,7 @@ from rtbridge.events import (
     SubscribeEvent,
 )
 from rtbridge.events.values import encode_payload
+from rtbridge.testing.api import ApiCalls
 from rtbridge.transport.memory import MemoryTransport
 
 _CLIENT: Final = "00000000-0000-4000-8000-000000000001"
@@ -57,6 +58,9 @@ class App:
         config: A Config, or the contents of a ``.rr.yaml`` as a mapping.
         clock: A :class:`~rtbridge.testing.VirtualClock`, where the test is about time.
 
+    Attributes:
+        api: What hooks asked of the server API, and what it answers them.
+
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class App:
             config = parse_config(given, known_events=UNHANDLED_EVENTS).config
         self.runtime = Runtime(config, plugins, clock)
         self.memory = MemoryTransport(self.runtime.bridge)
+        self.api = ApiCalls()
+        self.runtime.api.bind(self.api.serve)
 
     async def __aenter__(self) -> Self:
         await self.runtime.boot()
