@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from rtbridge import ApiError, ClientInfo, Disconnect, History, Position, PresenceStats, SubscribeOptionOverride
@@ -28,8 +29,6 @@ def api(calls: ApiCalls) -> LocalApi:
 
 def plain(request: Any) -> Any:
     """A request as JSON has it."""
-    import msgspec
-
     return msgspec.json.decode(msgspec.json.encode(request))
 
 
