@@ -8,7 +8,10 @@ from rtbridge.app import Runtime
 from rtbridge.events import METHODS, Outcome
 
 #: What to do where nothing listens.
-NOWHERE = "nothing listens: set centrifuge.proxy_address (gRPC), rtbridge.http_proxy.address (HTTP), or both"
+NOWHERE = (
+    "nothing listens: set rtbridge.embedded (clients), centrifuge.proxy_address (gRPC) or rtbridge.http_proxy.address "
+    "(HTTP), or several"
+)
 
 #: The transport's name in the configuration's terms.
 WIRE = {"grpcio": "gRPC", "http": "HTTP"}

@@ -49,7 +49,7 @@ def test_check_says_that_nothing_listens(chat: Any, invoke: Invoke) -> None:
     found = invoke("check", "--strict")
     assert found.exit_code == 0
     assert found.stdout.startswith("listens  nowhere\n")
-    assert found.stderr.startswith("warning: nothing listens: set centrifuge.proxy_address (gRPC)")
+    assert found.stderr.startswith("warning: nothing listens: set rtbridge.embedded")
 
 
 def test_offline_lists_missing_variables(chat: Any, invoke: Invoke) -> None:

@@ -203,7 +203,8 @@ def test_nothing_to_serve_names_the_keys(project: Any, start: Start) -> None:
     process = start("serve")
     assert process.end() == 2
     assert process.err == [
-        "rtbridge: nothing listens: set centrifuge.proxy_address (gRPC), rtbridge.http_proxy.address (HTTP), or both"
+        "rtbridge: nothing listens: set rtbridge.embedded (clients), centrifuge.proxy_address (gRPC) or "
+        "rtbridge.http_proxy.address (HTTP), or several"
     ]
 
 
