@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.real.sdk.ways import PATIENT
 from tests.tokens import sign
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
@@ -79,6 +80,7 @@ async def test_turned_away(start: Any, peer: Any) -> None:
     assert await peer.told("disconnected") == {"code": 1, "reason": "unauthorized"}
 
 
+@PATIENT
 async def test_refresh(start: Any, peer: Any) -> None:
     """Before the token's time is over the client gives another one; the connection stays, and is what that one says."""
     stand = await start({"client": {"expired_close_delay": "100ms"}})
@@ -94,6 +96,7 @@ async def test_refresh(start: Any, peer: Any) -> None:
     assert info == {"client": connected["client"], "user": "42", "conn_info": {"n": 2}}
 
 
+@PATIENT
 async def test_no_refresh(start: Any, peer: Any) -> None:
     """A connection whose token nobody renews is closed, and the client comes back with another one if it can."""
     stand = await start({"client": {"expired_close_delay": "100ms"}})
@@ -167,6 +170,7 @@ async def test_a_cut_connection(start: Any, peer: Any, lay: Any) -> None:
     assert await peer.publications("room", 1) == [{"back": True}]
 
 
+@PATIENT
 async def test_silence(start: Any, peer: Any, lay: Any) -> None:
     """When the network swallows everything the client misses the pings and the server the pongs."""
     stand = await start({"client": {"ping_interval": "1s", "pong_timeout": "500ms"}})

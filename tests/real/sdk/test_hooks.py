@@ -18,6 +18,7 @@ from rtbridge import (
     SubscribeResult,
 )
 from tests.real.sdk.hooks import Answers
+from tests.real.sdk.ways import PATIENT
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
 
@@ -206,6 +207,7 @@ async def test_concurrency(concurrency: int, start: Any, peer: Any) -> None:
     assert order == (["second", "first"] if concurrency else ["first", "second"])
 
 
+@PATIENT
 async def test_refresh(start: Any, peer: Any) -> None:
     """The hook is asked when a connection's time is over; the client learns of it only when the hook ends it."""
     answers = [RefreshResult(expire_at=timedelta(seconds=1), meta={"turn": 1}), RefreshResult(expired=True)]
@@ -222,6 +224,7 @@ async def test_refresh(start: Any, peer: Any) -> None:
     ]
 
 
+@PATIENT
 async def test_sub_refresh(start: Any, peer: Any) -> None:
     """The hook prolongs subscriptions whose time is over, or ends them, whereupon the client subscribes anew."""
     subscribes = {"kept": 0, "ended": 0}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.real.sdk.ways import JAVASCRIPT
+from tests.real.sdk.ways import JAVASCRIPT, PATIENT
 from tests.tokens import sign
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
@@ -96,6 +96,7 @@ async def test_token_of_another(start: Any, peer: Any) -> None:
     assert await peer.told("disconnected") == {"code": 3500, "reason": "invalid token"}
 
 
+@PATIENT
 async def test_refresh(start: Any, peer: Any) -> None:
     """A subscription lives on with another token, and ends where the application gives none."""
     await met(start, peer, {"client": {"expired_sub_close_delay": "1ms"}})

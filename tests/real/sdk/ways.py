@@ -26,3 +26,8 @@ WAYS: Final = {
 #: For a test of what only the JavaScript client does: it sends many commands in a frame, messages without an answer,
 #: and counts deltas.
 JAVASCRIPT: Final = pytest.mark.parametrize("way", [name for name in WAYS if name.startswith("js-")], indirect=True)
+
+#: For a test that has to wait for whole seconds to pass: each client, each transport, each protocol.
+PATIENT: Final = pytest.mark.parametrize(
+    "way", ["js-websocket-protobuf", "js-http_stream-json", "js-sse-json", "python-websocket-json"], indirect=True
+)
