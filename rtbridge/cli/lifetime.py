@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rtbridge.app import Runtime
 from rtbridge.transport.base import Transport
@@ -16,6 +16,9 @@ from rtbridge.transport.base import Transport
 log = logging.getLogger("rtbridge")
 
 T = TypeVar("T")
+
+#: Seconds that a signal may go unheard where the loop cannot take it itself.
+_TURN: Final = 0.2
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -41,6 +44,14 @@ class Signals:
                 self._loop.add_signal_handler(number, self._received, number)
             except NotImplementedError:  # Windows
                 signal.signal(number, self._handler)
+                if number == signal.SIGTERM:
+                    self._turn()
+
+    def _turn(self) -> None:
+        """Come round now and then: Python runs a handler between two steps of this thread, which may be asleep when the
+        system gives the signal to another one."""
+        if not self.stop.is_set():
+            self._loop.call_later(_TURN, self._turn)
 
     def _handler(self, number: int, frame: FrameType | None) -> None:
         self._loop.call_soon_threadsafe(self._received, number)
