@@ -75,6 +75,7 @@ async def test_embedded(name: str, ending: list[asyncio.Task[None]]) -> None:
 
 @pytest.mark.real
 @pytest.mark.timeout(60)
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", on_centrifugo())
 async def test_centrifugo(name: str, tmp_path: Path) -> None:
     """So does a real Centrifugo, which shows that the recordings and the player are right."""
