@@ -8,30 +8,29 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from rtbridge import listening
 from rtbridge.api import LocalApi
 from rtbridge.bridge import Bridge
 from rtbridge.centrifugo.embedded import warnings as embedded_warnings
 from rtbridge.clock import SYSTEM_CLOCK, Clock
-from rtbridge.config import Address, Config, Embedded, Loaded, load_config, parse_config
+from rtbridge.config import Address, Config, Loaded, load_config, parse_config
 from rtbridge.denial import Denials
 from rtbridge.errors import ConfigError, PluginError
 from rtbridge.events import METHODS
+from rtbridge.handler import LocalHandler
 from rtbridge.hooks import ENTRY_POINTS, Chain, HookManager
-from rtbridge.transport.base import Secret, Transport
-from rtbridge.transport.grpcio import GrpcioTransport
-from rtbridge.transport.http import HttpApp
-from rtbridge.transport.settings import GrpcSettings, Tls
-from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.readiness import Readiness
+from rtbridge.transport.base import Transport
+
+if TYPE_CHECKING:
+    from rtbridge.transport.http import HttpApp
 
 log = logging.getLogger("rtbridge")
 
 #: Events that every application of Centrifugo meets; a start without an answer to one of them is worth a warning.
 EXPECTED: Final = ("connect", "subscribe", "publish", "rpc")
-
-#: Transports that take Centrifugo's proxy calls; whoever reaches them can pose as Centrifugo.
-_PROXIES: Final = ("grpcio", "http")
 
 #: Events whose silence `rtbridge.unhandled` may choose.
 UNHANDLED_EVENTS: Final = [kind for kind, method in METHODS.items() if method.silence in ("disconnect", "error")]
@@ -93,6 +92,9 @@ class Runtime:
             threads=config.rtbridge.threads,
             clock=clock,
         )
+        self.handler = LocalHandler(self.bridge)
+        #: What health checks say.
+        self.readiness = Readiness()
         self._booting: asyncio.Task[None] | None = None
         self._unbooted = list(lifecycle["on_boot"].steps)  # a boot that failed goes on where it stopped
         self._down = False
@@ -107,100 +109,30 @@ class Runtime:
     def warnings(self) -> list[str]:
         """What an operator should know before the first event, one line each."""
         found = list(self.manager.warnings)
-        own = self.config.rtbridge
-        if own.embedded is not None:
+        embedded = self.config.rtbridge.embedded
+        if embedded is not None:
             silence = {kind: f"it is denied ({self.bridge.denials.silence(kind).label})" for kind in METHODS}
-            alone = own.http_proxy is None and self.config.centrifuge.proxy_address is None
-            found += embedded_warnings(own.embedded, self.chains, silence, alone=alone)
-            found += self._pages(own.embedded)
-        for kind in EXPECTED if own.embedded is None else ():
+            alone = self.config.rtbridge.http_proxy is None and self.config.centrifuge.proxy_address is None
+            found += embedded_warnings(embedded, self.chains, silence, alone=alone)
+        for kind in EXPECTED if embedded is None else ():
             if self.chains[kind].empty:
                 denied = self.bridge.denials.silence(kind)
                 found.append(
                     f"nobody answers {kind}: every one is denied ({denied.label}); write @hookimpl on_{kind}(event)"
                 )
-        exposed = self.config.rtbridge.secret is None and self.config.rtbridge.tls is None
-        for name, address in self.addresses().items():
-            if exposed and name in _PROXIES and not _is_loopback(address):
-                found.append(
-                    f"{name} listens on {address}, beyond this machine, with neither TLS nor a secret: anybody who "
-                    "reaches it can pose as Centrifugo; set rtbridge.secret or rtbridge.tls"
-                )
-        return found
-
-    def _pages(self, embedded: Embedded) -> list[str]:
-        """Whether pages that this process serves may connect to the server that it is."""
-        http = self.config.http
-        if http is None or http.address.path or http.address.host in ("0.0.0.0", "::"):  # noqa: S104  # compared only
-            return []  # nobody knows here by which name browsers find it
-        from rtbridge.embedded.fronts.origins import Origins
-
-        page = str(http.address).replace("tcp://", "http://")
-        if Origins(embedded.client.allowed_origins).admits(page):
-            return []
-        return [f"rtbridge.embedded: client.allowed_origins does not hold {page}, so pages served there cannot connect"]
+        return found + listening.warnings(self.config)
 
     def addresses(self) -> dict[str, Address]:
         """What the configuration asks to listen where, by transport."""
-        found: dict[str, Address] = {}
-        if self.config.centrifuge.proxy_address is not None:
-            found["grpcio"] = self.config.centrifuge.proxy_address
-        if self.config.rtbridge.http_proxy is not None:
-            found["http"] = self.config.rtbridge.http_proxy.address
-        if self.config.rtbridge.embedded is not None:
-            server = self.config.rtbridge.embedded.http_server
-            found["embedded"] = Address(host=server.address or "0.0.0.0", port=server.port)  # noqa: S104
-        if self.config.http is not None:
-            found["web"] = self.config.http.address
-        return found
-
-    def secret(self) -> Secret | None:
-        """The shared secret of proxy calls."""
-        secret = self.config.rtbridge.secret
-        return None if secret is None else Secret(secret.key, secret.values)
-
-    def tls(self) -> Tls | None:
-        """The TLS files of what listens."""
-        tls = self.config.rtbridge.tls
-        return None if tls is None else Tls(tls.cert, tls.key, tls.client_ca)
+        return listening.addresses(self.config)
 
     def transports(self) -> list[Transport]:
         """Everything that the configuration asks to listen, not yet started."""
-        own, found = self.config.rtbridge, list[Transport]()
-        addresses = self.addresses()
-        if "grpcio" in addresses:
-            settings = GrpcSettings(
-                address=_target(addresses["grpcio"]),
-                tls=self.tls(),
-                secret=self.secret(),
-                message_size=own.limits.message_size,
-                header_size=own.limits.header_size,
-                keepalive=own.keepalive_time,
-                max_connection_age=own.max_connection_age,
-                drain_timeout=own.drain_timeout,
-                reflection=own.grpc_reflection,
-            )
-            found.append(GrpcioTransport(self.bridge, settings))
-        if "http" in addresses:
-            app, size = self.http_app(), own.limits.header_size
-            found.append(UvicornTransport(app, _target(addresses["http"]), tls=self.tls(), header_size=size))
-        if own.embedded is not None:
-            # Loaded where it is wanted: a backend of a Centrifugo pays neither memory nor time for it.
-            from rtbridge.embedded import EmbeddedServer
+        return listening.transports(self, bind_api=self.api.bind, clock=self._clock)
 
-            server = EmbeddedServer(self.bridge, own.embedded, clock=self._clock)
-            self.api.bind(server.api.call)
-            found.append(server)
-        if self.config.http is not None:
-            from rtbridge.plugins.http import http_transport
-
-            found.append(http_transport(self.config))
-        return found
-
-    def http_app(self) -> HttpApp:
+    def http_app(self) -> "HttpApp":
         """The HTTP proxy as an ASGI application."""
-        limits = self.config.rtbridge.limits
-        return HttpApp(self, secret=self.secret(), message_size=limits.message_size, header_size=limits.header_size)
+        return listening.http_app(self)
 
     async def boot(self) -> Bridge:
         """The bridge, once the plugins' ``on_boot`` hooks have run; later calls give it back at once.
@@ -233,6 +165,7 @@ class Runtime:
 
     async def stop(self, transports: Iterable[Transport]) -> None:
         """Close listeners, let what is under way end, bounded by ``drain_timeout``, and shut the plugins down."""
+        self.readiness.hold("stop", "stopping")
         self.bridge.end_streams()
         timeout = self.config.rtbridge.drain_timeout
         for result in await asyncio.gather(*(t.stop(timeout) for t in transports), return_exceptions=True):
@@ -262,7 +195,7 @@ class Runtime:
                 log.exception("%s (%s) failed", step.name, step.source)
 
 
-def asgi(config: str | Path | Mapping[str, Any] | Config | None = None, plugins: Iterable[object] = ()) -> HttpApp:
+def asgi(config: str | Path | Mapping[str, Any] | Config | None = None, plugins: Iterable[object] = ()) -> "HttpApp":
     """The HTTP proxy as an ASGI application, to mount in FastAPI, Starlette, Litestar or Django.
 
     Args:
@@ -305,11 +238,3 @@ def _loaded(load_plugin: Any, what: str) -> object:
         own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith(here)]
         place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         raise PluginError(f"{what} cannot be imported{place}: {type(exc).__name__}: {exc}") from exc
-
-
-def _target(address: Address) -> str:
-    return f"unix:{address.path}" if address.path else str(address).removeprefix("tcp://")
-
-
-def _is_loopback(address: Address) -> bool:
-    return bool(address.path) or address.host in ("localhost", "::1") or address.host.startswith("127.")

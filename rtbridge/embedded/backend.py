@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw, UnsetType
 
-from rtbridge.bridge import Bridge
 from rtbridge.clock import Clock
-from rtbridge.codec import PROTO
 from rtbridge.config import Embedded
 from rtbridge.config.embedded import Proxy
 from rtbridge.embedded._client_generated import ConnectRequest, RPCRequest, SubscribeRequest
@@ -28,6 +26,7 @@ from rtbridge.events import (
     SubRefreshEvent,
     SubscribeEvent,
 )
+from rtbridge.handler import Handler
 
 log = logging.getLogger("rtbridge.embedded")
 
@@ -41,14 +40,14 @@ class Backend:
     """The hooks, as the embedded server sees them.
 
     Args:
-        bridge: Answers events.
+        handler: Answers events.
         config: The section ``rtbridge.embedded``: which headers and which meta an event carries, how long it may take.
         clock: Measures deadlines.
 
     """
 
-    def __init__(self, bridge: Bridge, config: Embedded, clock: Clock) -> None:
-        self.bridge = bridge
+    def __init__(self, handler: Handler, config: Embedded, clock: Clock) -> None:
+        self.handler = handler
         self._clock = clock
         self._connect: Proxy = config.client.proxy.connect
         self._refresh: Proxy = config.client.proxy.refresh
@@ -144,7 +143,7 @@ class Backend:
     async def _run(self, event: Event, done: Done) -> None:
         answer = None
         try:
-            reply = await self.bridge.handle(event, PROTO[event.kind].encode)
+            reply = await self.handler.event(event)
             if reply.outcome.failure is None:
                 answer = RESPONSES[event.kind].FromString(reply.payload)
         except Exception:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Final
 
 from rtbridge.bridge import StreamFailed
-from rtbridge.codec import PROTO
 from rtbridge.embedded._client_generated import Publication, PublishResult, Push, Reply, SubscribeRequest
 from rtbridge.embedded.answers import RESPONSES, check, subscribe_options
 from rtbridge.embedded.backend import Backend, Done, payload
@@ -57,7 +56,7 @@ class Feeds:
     """All streams.
 
     Args:
-        backend: Makes events, and has the bridge that answers them.
+        backend: Makes events, and has the handler that answers them.
 
     """
 
@@ -92,23 +91,21 @@ class Feeds:
         return feed.task.cancel
 
     async def _run(self, feed: _Feed, event: Event, done: Done) -> None:
-        bridge, codec = self._backend.bridge, PROTO[event.kind]
-        reply = await bridge.handle(event, codec.encode)
+        reply, stream = await self._backend.handler.event_stream(event)
         if reply.outcome.failure is not None:
             done(None)
             return
         event.call.deadline = None
         done(RESPONSES[event.kind].FromString(reply.payload).subscribe_response)
-        if reply.outcome.stream is None:
+        if stream is None:
             self._end(feed, clean=True)
             return
         if feed.sub is None:
-            bridge.abandoned(event)
+            stream.abandon()
             return
-        assert codec.encode_item is not None
         clean = False
         try:
-            async for item in bridge.items(event, reply.outcome, codec.encode_item):
+            async for item in stream.items():
                 message = RESPONSES[event.kind].FromString(item).publication
                 data = feed.session.wire.payload(message.data)
                 feed.session.push(Push(channel=feed.channel, pub=Publication(data=data, tags=dict(message.tags))))

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import rtbridge
-from rtbridge.bridge import Bridge
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Embedded
 from rtbridge.embedded._client_generated import Command
@@ -25,6 +24,7 @@ from rtbridge.embedded.session import Session
 from rtbridge.embedded.timers import Timers
 from rtbridge.embedded.tokens import Tokens
 from rtbridge.errors import Disconnect
+from rtbridge.handler import Handler
 
 log = logging.getLogger("rtbridge.embedded")
 
@@ -65,7 +65,7 @@ class Node:
     """Options, channels and connections of one server.
 
     Args:
-        bridge: Answers events.
+        handler: Answers events.
         config: The section ``rtbridge.embedded``.
         clock: Every duration and expiry asks it.
         name: The node's name in ``info``; the machine's by default.
@@ -77,7 +77,7 @@ class Node:
 
     """
 
-    def __init__(self, bridge: Bridge, config: Embedded, *, clock: Clock = SYSTEM_CLOCK, name: str = "") -> None:
+    def __init__(self, handler: Handler, config: Embedded, *, clock: Clock = SYSTEM_CLOCK, name: str = "") -> None:
         self.config = config
         self.clock = clock
         self.uid = str(uuid4())
@@ -86,7 +86,7 @@ class Node:
         self.timers = Timers(clock)
         self.rules = Rules(config)
         self.hub = Hub(clock, self.timers)
-        self.backend = Backend(bridge, config, clock)
+        self.backend = Backend(handler, config, clock)
         self.streams = Feeds(self.backend)
         self._tasks: set[asyncio.Task[None]] = set()
         self.tokens: TokenSource = Tokens(config.client, clock, self._spawn)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 
-from rtbridge.bridge import Bridge
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Embedded
 from rtbridge.config.embedded import UniWebSocket, WebSocket
@@ -18,6 +17,7 @@ from rtbridge.embedded.fronts.tls import server_context
 from rtbridge.embedded.node import Node
 from rtbridge.embedded.session import Session
 from rtbridge.embedded.wire import Wire
+from rtbridge.handler import Handler
 
 log = logging.getLogger("rtbridge.embedded")
 
@@ -26,7 +26,7 @@ class EmbeddedServer:
     """Serves Centrifugo's client protocol and server API on one address, from one process's memory.
 
     Args:
-        bridge: Answers events.
+        handler: Answers events.
         config: The section ``rtbridge.embedded``.
         clock: Every duration and expiry asks it.
 
@@ -41,8 +41,8 @@ class EmbeddedServer:
 
     name = "embedded"
 
-    def __init__(self, bridge: Bridge, config: Embedded, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.node = Node(bridge, config, clock=clock, name=config.node.name)
+    def __init__(self, handler: Handler, config: Embedded, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.node = Node(handler, config, clock=clock, name=config.node.name)
         self.api = ServerApi(self.node)
         self._config = config
         origins, forwarded = Origins(config.client.allowed_origins), Forwarded(config.trusted_subnets)

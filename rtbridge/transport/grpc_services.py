@@ -12,6 +12,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
 from rtbridge.codec.descriptors import descriptor_set, message_class
+from rtbridge.readiness import Readiness
 
 _SERVING: Final = 1
 _NOT_SERVING: Final = 2
@@ -33,14 +34,17 @@ class GrpcServices:
     Args:
         services: Full names of the services that share one state.
         reflection: Whether to describe them to whoever asks.
+        readiness: What the state follows.
 
     """
 
-    def __init__(self, services: Iterable[str], *, reflection: bool) -> None:
+    def __init__(self, services: Iterable[str], *, reflection: bool, readiness: Readiness) -> None:
         self._services = [*services, _HEALTH, *(_REFLECTION if reflection else ())]
-        self._serving = True
+        self._readiness = readiness
+        self._stopping = False
         self._watchers: set[asyncio.Event] = set()
         self.table: Table = {f"/{_HEALTH}/Check": (False, self._check), f"/{_HEALTH}/Watch": (True, self._watch)}
+        readiness.watch(self._tell)
         if reflection:
             self._files = _Files()
             for name in _REFLECTION:
@@ -48,14 +52,17 @@ class GrpcServices:
 
     def stopping(self) -> None:
         """From now on the answer is NOT_SERVING, and watchers are told."""
-        self._serving = False
+        self._stopping = True
+        self._tell()
+
+    def _tell(self) -> None:
         for changed in self._watchers:
             changed.set()
 
     def _status(self, name: str) -> int | None:
         if name and name not in self._services:
             return None
-        return _SERVING if self._serving else _NOT_SERVING
+        return _SERVING if self._readiness.ready and not self._stopping else _NOT_SERVING
 
     def _check(self, request: bytes) -> bytes | None:
         try:
@@ -77,7 +84,7 @@ class GrpcServices:
             while True:
                 status = self._status(asked.service)
                 yield _health(_SERVICE_UNKNOWN if status is None else status)
-                if not self._serving:
+                if self._stopping:
                     return
                 await changed.wait()
                 changed.clear()

@@ -10,12 +10,13 @@ from typing import Any, Final, NoReturn
 import grpc
 import grpc.aio
 
-from rtbridge.bridge import Bridge, StreamFailed
-from rtbridge.codec import PROTO, Codec
+from rtbridge.bridge import StreamFailed
 from rtbridge.denial import Throttle
 from rtbridge.errors import InvalidMessage, ListenError
 from rtbridge.events import METHODS, Call, Headers, Method, Outcome
-from rtbridge.transport.base import Secret, refuse
+from rtbridge.handler import Handler, Open, Opened, Refused
+from rtbridge.readiness import Readiness
+from rtbridge.transport.base import Secret
 from rtbridge.transport.grpc_services import GrpcServices
 from rtbridge.transport.settings import GrpcSettings, Tls, bind, clear_socket
 
@@ -38,18 +39,19 @@ class GrpcioTransport:
     """Serves Centrifugo's gRPC proxy calls.
 
     Args:
-        bridge: Answers the calls.
+        handler: Answers the calls.
         settings: Address, TLS, secret and limits.
+        readiness: What the health service says.
 
     """
 
     name = "grpcio"
 
-    def __init__(self, bridge: Bridge, settings: GrpcSettings) -> None:
-        self._bridge = bridge
+    def __init__(self, handler: Handler, settings: GrpcSettings, readiness: Readiness | None = None) -> None:
+        self._handler = handler
         self._settings = settings
         self._server: grpc.aio.Server | None = None
-        self._services = GrpcServices([_SERVICE], reflection=settings.reflection)
+        self._services = GrpcServices([_SERVICE], reflection=settings.reflection, readiness=readiness or Readiness())
         self.address = settings.address
 
     async def start(self) -> None:
@@ -60,7 +62,7 @@ class GrpcioTransport:
             # gRPC's core tells stderr of a taken port in its own words, and us nothing but that; this tells why.
             bind(settings.address, "gRPC").close()
         server = grpc.aio.server(options=_options(settings))
-        server.add_generic_rpc_handlers((_Handlers(self._bridge, settings, self._services),))
+        server.add_generic_rpc_handlers((_Handlers(self._handler, settings, self._services),))
         # grpc says the same of each fault, and its server must be gone before the loop is: hence no chained exception.
         fault = "it is in use or not an address here" + (", or the TLS files do not fit" if settings.tls else "")
         try:
@@ -118,16 +120,16 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds the handler of a path; rows of the method table become handlers once, at start."""
 
-    def __init__(self, bridge: Bridge, settings: GrpcSettings, services: GrpcServices) -> None:
-        self._bridge = bridge
+    def __init__(self, handler: Handler, settings: GrpcSettings, services: GrpcServices) -> None:
+        self._answers = handler
         self._secret = settings.secret
         self._message_size = settings.message_size
         self._header_size = settings.header_size
-        self._clock = bridge.clock
-        self._throttle = Throttle(bridge.clock)
+        self._clock = handler.clock
+        self._throttle = Throttle(handler.clock)
         self._table: dict[str, Any] = {}
         for method in METHODS.values():
-            self._table[method.path] = self._handler(method, PROTO[method.kind])
+            self._table[method.path] = self._handler(method)
         for path, (streaming, serve) in services.table.items():
             if streaming:
                 self._table[path] = grpc.stream_stream_rpc_method_handler(self._open_stream(serve, path))
@@ -139,12 +141,12 @@ class _Handlers(grpc.GenericRpcHandler):
         handler = self._table.get(path)
         return handler if handler is not None else grpc.unary_unary_rpc_method_handler(self._unknown(path))
 
-    def _handler(self, method: Method, codec: Codec) -> Any:
+    def _handler(self, method: Method) -> Any:
         if method.stream == "both":
-            return grpc.stream_stream_rpc_method_handler(self._bidirectional(method, codec))
+            return grpc.stream_stream_rpc_method_handler(self._bidirectional(method))
         if method.stream == "out":
-            return grpc.unary_stream_rpc_method_handler(self._unidirectional(method, codec))
-        return grpc.unary_unary_rpc_method_handler(self._unary(method, codec))
+            return grpc.unary_stream_rpc_method_handler(self._unidirectional(method))
+        return grpc.unary_unary_rpc_method_handler(self._unary(method))
 
     async def _authenticate(self, context: Any, secret: Secret, metadata: Any) -> None:
         if not secret.admits(value for name, value in metadata if name == secret.key):
@@ -161,85 +163,95 @@ class _Handlers(grpc.GenericRpcHandler):
         deadline = None if remaining is None else self._clock.monotonic() + remaining
         return Call(Headers(metadata), GrpcioTransport.name, deadline, self._clock)
 
-    def _checked(self, request: bytes, call: Call, codec: Codec) -> Any:
+    def _too_much(self, request: bytes, call: Call) -> str:
+        """What of a call is over a limit, in words; "" where nothing is."""
         if len(request) > self._message_size:
-            raise InvalidMessage(f"{len(request)} bytes; rtbridge.limits.message_size is {self._message_size}")
+            return f"{len(request)} bytes; rtbridge.limits.message_size is {self._message_size}"
         size = sum(len(name) + len(value) for name, value in call.headers.pairs())
         if size > self._header_size:
-            raise InvalidMessage(f"metadata of {size} bytes; rtbridge.limits.header_size is {self._header_size}")
-        return codec.decode(request, call)
+            return f"metadata of {size} bytes; rtbridge.limits.header_size is {self._header_size}"
+        return ""
 
-    def _unary(self, method: Method, codec: Codec) -> Callable[[bytes, Any], Awaitable[bytes]]:
-        bridge, encode, name = self._bridge, codec.encode, method.name
+    def _unary(self, method: Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        answer, refuse, kind, name = (
+            self._answers.unary(method.kind, "proto"),
+            self._answers.refuse,
+            method.kind,
+            method.name,
+        )
 
         async def serve(request: bytes, context: Any) -> bytes:
             call = await self._call(context)
-            try:
-                event = self._checked(request, call, codec)
-            except InvalidMessage as exc:
-                reply = await refuse(bridge, call, exc, name=name, raw=request, method=method, codec=codec)
+            if why := self._too_much(request, call):
+                reply = await refuse(Refused(kind, "proto", name, request, why), call)
             else:
-                reply = await bridge.handle(event, encode)
+                reply = await answer(request, call)
             if reply.outcome.failure is not None:
                 await _abort(context, reply.outcome)
             return reply.payload
 
         return serve
 
-    def _unidirectional(self, method: Method, codec: Codec) -> Callable[[bytes, Any], AsyncIterator[bytes]]:
+    def _unidirectional(self, method: Method) -> Callable[[bytes, Any], AsyncIterator[bytes]]:
+        start = self._answers.stream(method.kind)
+
         async def serve(request: bytes, context: Any) -> AsyncIterator[bytes]:
             call = await self._call(context)
-            async with aclosing(self._stream(method, codec, request, call, context)) as answers:
+            async with aclosing(self._stream(method, start, request, call, None, context)) as answers:
                 async for answer in answers:
                     yield answer
 
         return serve
 
-    def _bidirectional(self, method: Method, codec: Codec) -> Callable[[Any, Any], AsyncIterator[bytes]]:
+    def _bidirectional(self, method: Method) -> Callable[[Any, Any], AsyncIterator[bytes]]:
+        start = self._answers.stream(method.kind)
+
         async def serve(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             call = await self._call(context)
             first = b""
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_MESSAGE):
                     first = await anext(requests, b"")
-            call.incoming = self._incoming(requests, codec)
-            async with aclosing(self._stream(method, codec, first, call, context)) as answers:
+            incoming = self._incoming(requests)
+            async with aclosing(self._stream(method, start, first, call, incoming, context)) as answers:
                 async for answer in answers:
                     yield answer
 
         return serve
 
-    async def _incoming(self, requests: AsyncIterator[bytes], codec: Codec) -> AsyncIterator[Any]:
-        assert codec.decode_item is not None
+    async def _incoming(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for request in requests:
             if len(request) > self._message_size:
                 raise InvalidMessage(f"{len(request)} bytes; rtbridge.limits.message_size is {self._message_size}")
-            yield codec.decode_item(request)
+            yield request
 
     async def _stream(
-        self, method: Method, codec: Codec, request: bytes, call: Call, context: Any
+        self,
+        method: Method,
+        start: Open,
+        request: bytes,
+        call: Call,
+        incoming: AsyncIterator[bytes] | None,
+        context: Any,
     ) -> AsyncGenerator[bytes, None]:
-        encode_item, event = codec.encode_item, None
-        assert encode_item is not None
-        try:
-            event = self._checked(request, call, codec)
-        except InvalidMessage as exc:
-            reply = await refuse(self._bridge, call, exc, name=method.name, raw=request, method=method, codec=codec)
+        if why := self._too_much(request, call):
+            refused = Refused(method.kind, "proto", method.name, request, why)
+            opened = Opened(await self._answers.refuse(refused, call), None)
         else:
-            reply = await self._bridge.handle(event, codec.encode)
-        outcome = reply.outcome
-        if outcome.failure is not None:
-            await _abort(context, outcome)
-        if event is None or outcome.stream is None:
+            opened = await start(request, call, incoming)
+        reply, stream = opened
+        if reply.outcome.failure is not None:
+            await _abort(context, reply.outcome)
+        if stream is None:
             yield reply.payload
             return
         try:
             yield reply.payload
         except BaseException:
-            self._bridge.abandoned(event)
+            stream.abandon()
             raise
         try:
-            async with aclosing(self._bridge.items(event, outcome, encode_item)) as items:
+            async with aclosing(stream.items()) as items:
                 async for item in items:
                     yield item
         except StreamFailed as exc:
@@ -248,8 +260,8 @@ class _Handlers(grpc.GenericRpcHandler):
     def _unknown(self, path: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def serve(request: bytes, context: Any) -> bytes:
             call = await self._call(context)
-            error = InvalidMessage(f"unknown gRPC method {path[:200]!r}")
-            reply = await refuse(self._bridge, call, error, name=path, raw=request, method=None, codec=None)
+            refused = Refused("", "", path, request, f"unknown gRPC method {path[:200]!r}")
+            reply = await self._answers.refuse(refused, call)
             await _abort(context, reply.outcome)
 
         return serve

@@ -5,14 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol
 
-from rtbridge.bridge import Bridge, Reply
+from rtbridge.bridge import Reply
 from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.codec import JSON
 from rtbridge.denial import Throttle
 from rtbridge.errors import InvalidMessage, SetupError
 from rtbridge.events import METHODS, Call, Headers
 from rtbridge.events.values import JSON_ENCODER
-from rtbridge.transport.base import Secret, refuse
+from rtbridge.handler import Handler, Refused, Unary
+from rtbridge.transport.base import Secret
 
 log = logging.getLogger("rtbridge.http")
 
@@ -26,10 +27,15 @@ _JSON_HEADER: Final = (b"content-type", b"application/json")
 
 
 class Host(Protocol):
-    """What the application needs of whoever composes it: a bridge that is booted when events come."""
+    """What the application needs of whoever composes it: a handler whose plugins are booted when events come."""
 
-    async def boot(self) -> Bridge:
-        """The bridge, after its plugins have booted; later calls give it back at once."""
+    @property
+    def handler(self) -> Handler:
+        """Answers calls."""
+        ...
+
+    async def boot(self) -> object:
+        """Wait until plugins have booted; later calls return at once."""
         ...
 
     async def shutdown(self) -> None:
@@ -43,7 +49,7 @@ class HttpApp:
     Plugins boot at the lifespan's start, or with the first call where the host server or framework sends none.
 
     Args:
-        host: Boots the bridge.
+        host: Boots plugins and answers calls.
         secret: What every call has to carry; None to ask for nothing.
         message_size: Largest body, in bytes.
         header_size: Largest headers of a call, names and values, in bytes.
@@ -55,7 +61,8 @@ class HttpApp:
         self._secret = secret
         self._message_size = message_size
         self._header_size = header_size
-        self._bridge: Bridge | None = None
+        self._booted = False
+        self._answers: dict[str, Unary] = {}
         self._throttle = Throttle(SYSTEM_CLOCK)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +76,8 @@ class HttpApp:
 
     async def startup(self) -> None:
         """Boot the plugins now; for hosts that send no lifespan."""
-        self._bridge = await self._host.boot()
+        await self._host.boot()
+        self._booted = True
 
     async def shutdown(self) -> None:
         """Wait for events under way and let plugins shut down; for hosts that send no lifespan."""
@@ -105,35 +113,30 @@ class HttpApp:
                     log.warning(text, client[0], self._secret.key, held)
                 await _refuse(send, 401, f"header {self._secret.key}: missing or wrong")
                 return
-        bridge = self._bridge
-        if bridge is None:
+        if not self._booted:
             try:
-                bridge = self._bridge = await self._host.boot()
+                await self.startup()
             except SetupError as exc:
                 log.error("refused a call, because the plugins did not boot: %s", exc)
                 await _refuse(send, 500, "internal error")
                 return
-        call = Call(Headers(headers), "http", None, bridge.clock)
+        handler = self._host.handler
+        call = Call(Headers(headers), "http", None, handler.clock)
         fault, status, body = await self._read(headers, receive)
         if body is None and fault is None:
             return  # the caller went away
-        codec = JSON.get(kind)
-        method = METHODS.get(kind) if codec is not None else None
-        if codec is None:
+        served = kind in JSON
+        if not served:
             hint = "streams travel over gRPC only" if kind in METHODS else f"there are {', '.join(JSON)}"
             fault, status = InvalidMessage(f"no event at {scope['path'][:200]!r}: {hint}"), 404
-        event = None
-        if fault is None and codec is not None:
-            try:
-                event = codec.decode(body or b"", call)
-            except InvalidMessage as exc:
-                fault = exc
-        if fault is not None:
-            work = refuse(bridge, call, fault, name=scope["path"], raw=body or b"", method=method, codec=codec)
+        if fault is None:
+            answer = self._answers.get(kind)
+            if answer is None:
+                answer = self._answers[kind] = handler.unary(kind, "json")
+            work = answer(body or b"", call)
         else:
-            assert event is not None
-            assert codec is not None
-            work = bridge.handle(event, codec.encode)
+            refused = Refused(kind if served else "", "json" if served else "", scope["path"], body or b"", str(fault))
+            work = handler.refuse(refused, call)
         reply = await _unless_gone(work, receive)
         if reply is None:
             return

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any
 
 from rtbridge.bridge import Bridge, Reply
 from rtbridge.codec import JSON, PROTO
-from rtbridge.errors import InvalidMessage
-from rtbridge.events import METHODS, Call, Event, Headers, Outcome
-from rtbridge.transport.base import refuse
+from rtbridge.events import Call, Event, Headers, Outcome
+from rtbridge.handler import LocalHandler, Refused, Wire
 
 
 class MemoryTransport:
@@ -24,6 +23,7 @@ class MemoryTransport:
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
+        self._handler = LocalHandler(bridge)
 
     async def start(self) -> None:
         """There is nothing to bind."""
@@ -48,22 +48,15 @@ class MemoryTransport:
         kind: str,
         body: bytes,
         *,
-        wire: Literal["proto", "json"] = "proto",
+        wire: Wire = "proto",
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         deadline: float | None = None,
     ) -> Reply:
         """The reply to a call as Centrifugo writes it: the request's bytes in, the answer's bytes out."""
-        codec = (PROTO if wire == "proto" else JSON).get(kind)
         call = self.call(headers, deadline)
-        if codec is None:
-            error = InvalidMessage(f"{kind!r} is no event of this wire")
-            return await refuse(self._bridge, call, error, name=kind, raw=body, method=None, codec=None)
-        try:
-            event = codec.decode(body, call)
-        except InvalidMessage as exc:
-            method = METHODS[kind]
-            return await refuse(self._bridge, call, exc, name=method.name, raw=body, method=method, codec=codec)
-        return await self._bridge.handle(event, codec.encode)
+        if kind not in (PROTO if wire == "proto" else JSON):
+            return await self._handler.refuse(Refused("", "", kind, body, f"{kind!r} is no event of this wire"), call)
+        return await self._handler.unary(kind, wire)(body, call)
 
     async def stream(self, event: Event, outcome: Outcome) -> AsyncGenerator[Any, None]:
         """What a stream yields after the outcome that started it.

@@ -22,7 +22,7 @@ class Plugin:
 def another(peer: Any, address: str) -> Any:
     """A second transport of the same kind."""
     if peer.name == "grpcio":
-        return GrpcioTransport(peer.runtime.bridge, GrpcSettings(address=address))
+        return GrpcioTransport(peer.runtime.handler, GrpcSettings(address=address))
     return UvicornTransport(peer.runtime.http_app(), address, tls=None, header_size=16384)
 
 

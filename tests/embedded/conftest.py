@@ -128,8 +128,8 @@ async def desk() -> AsyncIterator[Start]:
         async def start(*plugins: object, **config: Any) -> Desk:
             clock = VirtualClock()
             runtime = Runtime(Config(), plugins, clock)
-            bridge = await runtime.boot()
+            await runtime.boot()
             stack.push_async_callback(runtime.shutdown)
-            return Desk(Node(bridge, embedded_from(config), clock=clock), clock)
+            return Desk(Node(runtime.handler, embedded_from(config), clock=clock), clock)
 
         yield start

@@ -99,9 +99,9 @@ class Embedded(Server):
 
         """
         runtime = Runtime(Config(), plugins, clock)
-        bridge = await runtime.boot()
+        await runtime.boot()
         address = {"http_server": {"address": "127.0.0.1", "port": 0}}
-        server = EmbeddedServer(bridge, embedded_from(merged(config, address)), clock=clock)
+        server = EmbeddedServer(runtime.handler, embedded_from(merged(config, address)), clock=clock)
         await server.start()
         return cls(runtime, server)
 

@@ -33,9 +33,9 @@ async def made() -> Desk:
     """A node, for one example."""
     clock = VirtualClock()
     runtime = Runtime(Config(), (), clock)
-    bridge = await runtime.boot()
+    await runtime.boot()
     await runtime.shutdown()
-    return Desk(Node(bridge, embedded_from(CONFIG), clock=clock), clock)
+    return Desk(Node(runtime.handler, embedded_from(CONFIG), clock=clock), clock)
 
 
 @settings(max_examples=60, deadline=None)

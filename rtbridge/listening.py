@@ -1,0 +1,161 @@
+"""What a configuration asks to listen, and the transports that do; each is loaded where it is wanted only."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.config import Address, Config, Embedded
+from rtbridge.handler import Handler
+from rtbridge.readiness import Readiness
+from rtbridge.transport.base import Secret, Transport
+from rtbridge.transport.settings import GrpcSettings, Tls
+
+if TYPE_CHECKING:
+    from rtbridge.transport.http import HttpApp
+
+#: Transports that take Centrifugo's proxy calls; whoever reaches them can pose as Centrifugo.
+_PROXIES: Final = ("grpcio", "http")
+
+
+class Host(Protocol):
+    """What transports need of whoever composes them."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        ...
+
+    @property
+    def handler(self) -> Handler:
+        """Answers calls."""
+        ...
+
+    @property
+    def readiness(self) -> Readiness:
+        """What health checks say."""
+        ...
+
+    async def boot(self) -> object:
+        """Wait until plugins have booted; later calls return at once."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Wait for events under way and let plugins shut down."""
+        ...
+
+
+def addresses(config: Config) -> dict[str, Address]:
+    """What the configuration asks to listen where, by transport."""
+    found: dict[str, Address] = {}
+    if config.centrifuge.proxy_address is not None:
+        found["grpcio"] = config.centrifuge.proxy_address
+    if config.rtbridge.http_proxy is not None:
+        found["http"] = config.rtbridge.http_proxy.address
+    if config.rtbridge.embedded is not None:
+        server = config.rtbridge.embedded.http_server
+        found["embedded"] = Address(host=server.address or "0.0.0.0", port=server.port)  # noqa: S104
+    if config.http is not None:
+        found["web"] = config.http.address
+    return found
+
+
+def target(address: Address) -> str:
+    """The address as transports take it: ``host:port`` or ``unix:path``."""
+    return f"unix:{address.path}" if address.path else str(address).removeprefix("tcp://")
+
+
+def transports(
+    host: Host, *, bind_api: Callable[[Callable[[str, Any], Any]], None], clock: Clock = SYSTEM_CLOCK
+) -> list[Transport]:
+    """Everything that the configuration asks to listen, not yet started.
+
+    Args:
+        host: Has the configuration, and answers calls.
+        bind_api: Is given what answers the server API, where there is an embedded server.
+        clock: Every duration and expiry of the embedded server asks it.
+
+    """
+    config, found = host.config, list[Transport]()
+    own, where = config.rtbridge, addresses(config)
+    if "grpcio" in where:
+        from rtbridge.transport.grpcio import GrpcioTransport
+
+        settings = GrpcSettings(
+            address=target(where["grpcio"]),
+            tls=_tls(config),
+            secret=_secret(config),
+            message_size=own.limits.message_size,
+            header_size=own.limits.header_size,
+            keepalive=own.keepalive_time,
+            max_connection_age=own.max_connection_age,
+            drain_timeout=own.drain_timeout,
+            reflection=own.grpc_reflection,
+        )
+        found.append(GrpcioTransport(host.handler, settings, host.readiness))
+    if "http" in where:
+        from rtbridge.transport.uvicorn import UvicornTransport
+
+        app, size = http_app(host), own.limits.header_size
+        found.append(UvicornTransport(app, target(where["http"]), tls=_tls(config), header_size=size))
+    if own.embedded is not None:
+        from rtbridge.embedded import EmbeddedServer
+
+        server = EmbeddedServer(host.handler, own.embedded, clock=clock)
+        bind_api(server.api.call)
+        found.append(server)
+    if config.http is not None:
+        from rtbridge.plugins.http import http_transport
+
+        found.append(http_transport(config))
+    return found
+
+
+def http_app(host: Host) -> "HttpApp":
+    """The HTTP proxy as an ASGI application."""
+    from rtbridge.transport.http import HttpApp
+
+    limits = host.config.rtbridge.limits
+    return HttpApp(host, secret=_secret(host.config), message_size=limits.message_size, header_size=limits.header_size)
+
+
+def _secret(config: Config) -> Secret | None:
+    secret = config.rtbridge.secret
+    return None if secret is None else Secret(secret.key, secret.values)
+
+
+def _tls(config: Config) -> Tls | None:
+    tls = config.rtbridge.tls
+    return None if tls is None else Tls(tls.cert, tls.key, tls.client_ca)
+
+
+def warnings(config: Config) -> list[str]:
+    """What an operator should know of these listeners, one line each."""
+    found = list[str]()
+    if config.rtbridge.embedded is not None:
+        found += _pages(config, config.rtbridge.embedded)
+    exposed = config.rtbridge.secret is None and config.rtbridge.tls is None
+    for name, address in addresses(config).items():
+        if exposed and name in _PROXIES and not is_loopback(address):
+            found.append(
+                f"{name} listens on {address}, beyond this machine, with neither TLS nor a secret: anybody who "
+                "reaches it can pose as Centrifugo; set rtbridge.secret or rtbridge.tls"
+            )
+    return found
+
+
+def _pages(config: Config, embedded: Embedded) -> list[str]:
+    """Whether pages that this process serves may connect to the server that it is."""
+    http = config.http
+    if http is None or http.address.path or http.address.host in ("0.0.0.0", "::"):  # noqa: S104  # compared only
+        return []  # nobody knows here by which name browsers find it
+    from rtbridge.embedded.fronts.origins import Origins
+
+    page = str(http.address).replace("tcp://", "http://")
+    if Origins(embedded.client.allowed_origins).admits(page):
+        return []
+    return [f"rtbridge.embedded: client.allowed_origins does not hold {page}, so pages served there cannot connect"]
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine reaches the address."""
+    return bool(address.path) or address.host in ("localhost", "::1") or address.host.startswith("127.")
