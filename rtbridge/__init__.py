@@ -3,6 +3,7 @@
 from rtbridge.api import Api, ClientInfo, History, Position, PresenceStats
 from rtbridge.app import asgi
 from rtbridge.config import Config
+from rtbridge.dumping import dump
 from rtbridge.errors import (
     ApiError,
     BadRequest,
@@ -23,6 +24,7 @@ from rtbridge.errors import (
 from rtbridge.events import JSON_NULL, NEVER, Event, ExpireAt, Headers, InvalidEvent, Outcome, _generated
 from rtbridge.events._generated import *  # noqa: F403  # the proto decides which names there are
 from rtbridge.hooks import CallNext, Router, hookimpl
+from rtbridge.isolation import current_event, resettable
 
 __version__ = "0.1.0"
 
@@ -58,6 +60,9 @@ __all__ = [
     "SetupError",
     "WrongAnswer",
     "asgi",
+    "current_event",
+    "dump",
     "hookimpl",
+    "resettable",
 ]
 __all__ += _generated.__all__

@@ -10,7 +10,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rtbridge import listening
+import msgspec
+
+from rtbridge import dumping, listening
 from rtbridge.api import LocalApi
 from rtbridge.bridge import Bridge
 from rtbridge.centrifugo.embedded import warnings as embedded_warnings
@@ -43,11 +45,35 @@ def load(
     workdir: Path | None = None,
     offline: bool = False,
     dotenv: Path | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Loaded:
     """The configuration of a file, its event names checked; see :func:`rtbridge.config.load_config`."""
     return load_config(
-        path, overrides=overrides, workdir=workdir, offline=offline, dotenv=dotenv, known_events=UNHANDLED_EVENTS
+        path,
+        overrides=overrides,
+        workdir=workdir,
+        offline=offline,
+        dotenv=dotenv,
+        environ=environ,
+        known_events=UNHANDLED_EVENTS,
     )
+
+
+class Listing(msgspec.Struct, array_like=True, frozen=True):
+    """What a process serves, for people.
+
+    Attributes:
+        plugins: Their names, in order.
+        answers: The kinds of events that a hook or route answers.
+        hooks: How many plain hooks there are.
+        routes: How many routed listeners there are.
+
+    """
+
+    plugins: list[str]
+    answers: list[str]
+    hooks: int
+    routes: int
 
 
 class Runtime:
@@ -66,6 +92,7 @@ class Runtime:
     def __init__(self, config: Config, plugins: Iterable[object] = (), clock: Clock = SYSTEM_CLOCK) -> None:
         self.config = config
         self._clock = clock
+        self._dumps = dumping.use(config.rtbridge.dump_server)
         #: The server API as hooks get it.
         self.api = LocalApi()
         self.manager = HookManager({"api": self.api, "config": config})
@@ -134,6 +161,23 @@ class Runtime:
         """The HTTP proxy as an ASGI application."""
         return listening.http_app(self)
 
+    def listing(self) -> Listing:
+        """What this process serves, for people."""
+        chains = self.chains.values()
+        return Listing(
+            plugins=[name for name, _ in self.manager.list_name_plugin()],
+            answers=[kind for kind in METHODS if not self.chains[kind].empty],
+            hooks=sum(len(chain.plain) for chain in chains),
+            routes=sum(len(chain.routes.listeners) for chain in chains if chain.routes is not None),
+        )
+
+    def start(self, *, lazy: bool) -> None:
+        """Boot plugins with the first event where ``lazy``; else :meth:`boot` does it, and nothing is ready before."""
+        if lazy:
+            self.bridge.before_first(self.boot)
+        else:
+            self.readiness.hold("boot", "plugins boot")
+
     async def boot(self) -> Bridge:
         """The bridge, once the plugins' ``on_boot`` hooks have run; later calls give it back at once.
 
@@ -158,6 +202,7 @@ class Runtime:
             except Exception as exc:
                 raise PluginError(f"{step.name} ({step.source}) failed: {type(exc).__name__}: {exc}") from exc
             del self._unbooted[0]
+        self.readiness.release("boot")
 
     async def ready(self) -> None:
         """Run the plugins' ``on_ready`` hooks; one that fails is logged."""
@@ -186,6 +231,8 @@ class Runtime:
         if self._booting is not None:
             await self._each("on_shutdown")
         self.bridge.close()
+        if self._dumps is not None:
+            await asyncio.to_thread(self._dumps.close)
 
     async def _each(self, hook: str) -> None:
         for step in self._lifecycle[hook].steps:
@@ -224,9 +271,17 @@ def _check_unhandled(config: Config) -> None:
             )
 
 
+def environment_of(config: Config) -> dict[str, str]:
+    """What hooks find in their environment beside the process's own: ``server.env``, and RoadRunner's variables."""
+    found = {"RR_MODE": "centrifuge", **config.server.env}
+    if config.rpc is not None:
+        found.setdefault("RR_RPC", str(config.rpc.listen))
+    return found
+
+
 def use_environment(config: Config) -> None:
-    """Put ``server.env`` into the environment that hooks see."""
-    os.environ.update(config.server.env)
+    """Put :func:`environment_of` into this process's environment."""
+    os.environ.update(environment_of(config))
 
 
 def _loaded(load_plugin: Any, what: str) -> object:

@@ -16,9 +16,12 @@ from rtbridge.deadlines import Deadlines
 from rtbridge.denial import Denials, Throttle, explain, raised
 from rtbridge.errors import ClientError, Disconnect, Overloaded, RtbridgeError, WrongAnswer
 from rtbridge.events import METHODS, Event, InvalidEvent, Outcome
+from rtbridge.events.words import describe as describe
+from rtbridge.events.words import fields
 from rtbridge.hooks import Chain, Threads
 from rtbridge.hooks.chain import LifecycleChain
 from rtbridge.hooks.steps import Mode, Step
+from rtbridge.isolation import EVENT, RESETTABLE, reset_all
 
 log = logging.getLogger("rtbridge.events")
 
@@ -72,6 +75,10 @@ class Bridge:
         threads: Threads for blocking hooks.
         clock: Measures durations and expiries.
 
+    Attributes:
+        on_reset_failed: Called when something that is ``resettable`` could not be reset, so that the process may be
+            replaced; None does nothing.
+
     """
 
     def __init__(
@@ -92,7 +99,7 @@ class Bridge:
         self.denials = denials or Denials()
         self._admission = Admission(concurrency)
         self._hook_timeout = hook_timeout
-        self._threads = Threads(threads)
+        self._threads = Threads(threads, tuple(step.run for step in lifecycle["around_blocking"].steps))
         self._throttle = Throttle(clock)
         self._deadlines = Deadlines()
         self._hinted = 0, 0
@@ -101,6 +108,7 @@ class Bridge:
         self._waiting: set[asyncio.Task[Any]] = set()  # streams whose next item is not there yet
         self._draining = False
         self._before_first: Callable[[], Awaitable[object]] | None = None
+        self.on_reset_failed: Callable[[], None] | None = None
         for chain in chains.values():
             chain.use(self._threads)
 
@@ -112,6 +120,11 @@ class Bridge:
     def active(self) -> int:
         """Events that are being answered."""
         return self._admission.active
+
+    @property
+    def threads(self) -> Threads:
+        """Where blocking hooks run."""
+        return self._threads
 
     async def handle(self, event: Event, encode: Encode) -> Reply:
         """The reply to an event; every event gets one.
@@ -144,6 +157,7 @@ class Bridge:
                 self._line(event, outcome, started, logging.INFO)
                 return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
             now = clock.monotonic()
+        before = EVENT.set(event)
         try:
             outcome, error = await self._decide(event, now)
             payload = b""
@@ -160,9 +174,12 @@ class Bridge:
             raise
         finally:
             admission.leave()
+            EVENT.reset(before)
         if log.isEnabledFor(logging.INFO):
             self._line(event, outcome, started, logging.INFO)
-        if outcome.stream is None and (self._after or error is not None or event.call.lease or event.call.stream):
+        if outcome.stream is None and (
+            self._after or error is not None or event.call.lease or event.call.stream or RESETTABLE
+        ):
             self._finish(event, outcome, error)
         return Reply(outcome, payload)
 
@@ -238,7 +255,7 @@ class Bridge:
         if held is None:
             return
         more = f" ({held} more like it since the last time)" if held else ""
-        log.warning(text, describe(event), why + more, extra={"event": _fields(event)})
+        log.warning(text, describe(event), why + more, extra={"event": fields(event)})
 
     def _report(self, event: Event, outcome: Outcome, error: BaseException) -> None:
         lease = event.call.lease
@@ -248,18 +265,18 @@ class Bridge:
                 describe(event),
                 outcome.why,
                 lease.stack(),
-                extra={"event": _fields(event)},
+                extra={"event": fields(event)},
             )
             return
         trace = None if isinstance(error, _TimedOut | WrongAnswer) else error
-        log.error("%s: %s", describe(event), outcome.why, exc_info=trace, extra={"event": _fields(event)})
+        log.error("%s: %s", describe(event), outcome.why, exc_info=trace, extra={"event": fields(event)})
 
     def _line(self, event: Event, outcome: Outcome, started: float, level: int) -> None:
         if not log.isEnabledFor(level):
             return
         took = (self.clock.monotonic() - started) * 1000
-        fields = _fields(event) | {"outcome": outcome.label, "ms": round(took, 3), "via": event.call.via}
-        log.log(level, "%s → %s in %.1f ms", describe(event), outcome.label, took, extra={"event": fields})
+        told = fields(event) | {"outcome": outcome.label, "ms": round(took, 3), "via": event.call.via}
+        log.log(level, "%s → %s in %.1f ms", describe(event), outcome.label, took, extra={"event": told})
 
     def _finish(self, event: Event, outcome: Outcome, error: BaseException | None) -> None:
         task = asyncio.get_running_loop().create_task(self._finished(event, outcome, error))
@@ -268,6 +285,7 @@ class Bridge:
 
     async def _finished(self, event: Event, outcome: Outcome, error: BaseException | None) -> None:
         call = event.call
+        EVENT.set(event)  # in a task of its own, so nothing has to be restored
         try:
             if error is not None:
                 await self._run_all(self._on_error, event, error)
@@ -278,6 +296,8 @@ class Bridge:
             if call.lease is not None:
                 lease, call.lease = call.lease, None
                 lease.release()
+            if RESETTABLE and not await reset_all() and self.on_reset_failed is not None:
+                self.on_reset_failed()
 
     async def _run_all(self, steps: tuple[Step, ...], event: Event, given: object) -> None:
         call = event.call
@@ -292,7 +312,7 @@ class Bridge:
                     if hasattr(result, "__await__"):
                         await result
             except Exception:
-                log.exception("%s failed for %s", step.name, describe(event), extra={"event": _fields(event)})
+                log.exception("%s failed for %s", step.name, describe(event), extra={"event": fields(event)})
 
     async def run_step(self, step: Step) -> None:
         """Run a life-cycle hook that belongs to no event, on a thread where it blocks."""
@@ -327,7 +347,7 @@ class Bridge:
         started = self.clock.monotonic()
         ended = "ok"
         try:
-            while (item := await self._next(outcome.stream, task)) is not _END:
+            while (item := await self._next(event, outcome.stream, task)) is not _END:
                 if item_type is None or not isinstance(item, item_type):
                     name = item_type.__name__ if item_type else "nothing"
                     raise WrongAnswer(f"the stream of {describe(event)} yielded {type(item).__name__}, not {name}")
@@ -345,20 +365,26 @@ class Bridge:
             raise StreamFailed("a hook of the stream failed") from exc
         finally:
             self._streams.discard(task)
-            await outcome.stream.aclose()
+            before = EVENT.set(event)
+            try:
+                await outcome.stream.aclose()
+            finally:
+                EVENT.reset(before)
             took = self.clock.monotonic() - started
-            log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": _fields(event)})
+            log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": fields(event)})
             self._finish(event, outcome, error)
 
-    async def _next(self, stream: AsyncGenerator[Any, None], task: asyncio.Task[Any]) -> Any:
+    async def _next(self, event: Event, stream: AsyncGenerator[Any, None], task: asyncio.Task[Any]) -> Any:
         # A task is cancelled in here only: where a transport is sending, a cancelled call ends without a status, and
         # neither the caller nor the transport's own drain hears of it.
         if self._draining:
             raise asyncio.CancelledError
         self._waiting.add(task)
+        before = EVENT.set(event)  # whoever asks for items may answer other events in between
         try:
             return await anext(stream, _END)
         finally:
+            EVENT.reset(before)
             self._waiting.discard(task)
 
     def end_streams(self) -> None:
@@ -391,30 +417,3 @@ def _brief(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     # The text of a foreign exception may repeat a payload; it goes into the traceback of the log and nowhere else.
     return f"a hook raised {type(error).__name__}"
-
-
-def _clip(text: str) -> str:
-    return repr(text if len(text) <= 200 else f"{text[:200]}…")
-
-
-def describe(event: Event) -> str:
-    """The event in a few words for people: kind, channel or method, user, client; never data, tokens or headers."""
-    words = [event.kind]
-    for name in ("channel", "method"):
-        value = getattr(event, name, None)
-        if value:
-            words.append(_clip(value))
-    for name in ("user", "client"):
-        value = getattr(event, name, None)
-        if value:
-            words.append(f"{name}={_clip(value)}")
-    return " ".join(words)
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    fields = {"kind": event.kind}
-    for name in ("channel", "method", "user", "client"):
-        value = getattr(event, name, None)
-        if value:
-            fields[name] = value[:200]
-    return fields

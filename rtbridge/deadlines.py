@@ -1,4 +1,4 @@
-"""Cancels tasks whose time is up, at a price that every event can pay.
+"""Watches what has to be over in time, at a price that every event can pay.
 
 A timer of the event loop for each event costs several microseconds, most of it in the heap of timers. Here events that
 end within the same tick share one.
@@ -14,16 +14,36 @@ _RATE: Final = 50
 _PRECISE: Final = 0.2
 
 
-class Deadline:
+class Timed:
+    """Something whose time may run out."""
+
+    __slots__ = ("_members", "_timer")
+
+    def __init__(self) -> None:
+        self._members: set[Timed] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expire(self) -> None:
+        """Its time is up."""
+        raise NotImplementedError
+
+    def done(self) -> None:
+        """It needs no watching any more."""
+        if self._members is not None:
+            self._members.discard(self)
+        elif self._timer is not None:
+            self._timer.cancel()
+
+
+class Deadline(Timed):
     """The time of one task; ``expired`` tells its cancellation from that of a caller who went away."""
 
-    __slots__ = ("_members", "_task", "_timer", "expired")
+    __slots__ = ("_task", "expired")
 
-    def __init__(self, task: "asyncio.Task[Any]", members: "set[Deadline] | None") -> None:
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._members = self._timer = None  # as the base has it, without the price of asking it
         self.expired = False
         self._task = task
-        self._members = members
-        self._timer: asyncio.TimerHandle | None = None
 
     def expire(self) -> None:
         """Cancel the task."""
@@ -34,47 +54,47 @@ class Deadline:
         """Whether the task's cancellation was this deadline and nothing else; it is not cancelled any more then."""
         return self.expired and self._task.uncancel() <= 0
 
-    def done(self) -> None:
-        """The task needs no watching any more."""
-        if self._members is not None:
-            self._members.discard(self)
-        elif self._timer is not None:
-            self._timer.cancel()
-
 
 class Deadlines:
-    """The deadlines of one event loop at a time. A task may be cancelled up to 20 ms early, never late."""
+    """The deadlines of one event loop at a time. What is watched may expire up to 20 ms early, never late."""
 
     __slots__ = ("_loop", "_ticks")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ticks: dict[int, set[Deadline]] = {}
+        self._ticks: dict[int, set[Timed]] = {}
 
     def watch(self, seconds: float) -> Deadline:
-        """Cancel the current task after ``seconds`` unless :meth:`Deadline.done` is called before."""
+        """Cancel the current task after ``seconds`` unless :meth:`Timed.done` is called before."""
         # Finding the running loop is a system call in Python 3.11, so it is done once.
         loop = self._loop
         task = None if loop is None else asyncio.current_task(loop)
-        if task is None or loop is None:
-            loop = self._loop = asyncio.get_running_loop()
+        if task is None:
+            self._loop = asyncio.get_running_loop()
             self._ticks = {}  # the timers of another loop do not run on this one
-            task = asyncio.current_task(loop)
+            task = asyncio.current_task(self._loop)
             assert task is not None
+        deadline = Deadline(task)
+        self.add(deadline, seconds)
+        return deadline
+
+    def add(self, timed: Timed, seconds: float) -> None:
+        """Let it expire after ``seconds`` unless :meth:`Timed.done` is called before; always from one loop."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         if seconds < _PRECISE:
-            own = Deadline(task, None)
-            own._timer = loop.call_later(seconds, own.expire)
-            return own
+            timed._timer = loop.call_later(seconds, timed.expire)
+            return
         tick = int((loop.time() + seconds) * _RATE)
         members = self._ticks.get(tick)
         if members is None:
             members = self._ticks[tick] = set()
             loop.call_at(tick / _RATE, self._expire, self._ticks, tick)
-        deadline = Deadline(task, members)
-        members.add(deadline)
-        return deadline
+        timed._members = members
+        members.add(timed)
 
     @staticmethod
-    def _expire(ticks: dict[int, set[Deadline]], tick: int) -> None:
-        for deadline in list(ticks.pop(tick)):
-            deadline.expire()
+    def _expire(ticks: dict[int, set[Timed]], tick: int) -> None:
+        for timed in list(ticks.pop(tick)):
+            timed.expire()

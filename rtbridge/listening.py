@@ -59,11 +59,6 @@ def addresses(config: Config) -> dict[str, Address]:
     return found
 
 
-def target(address: Address) -> str:
-    """The address as transports take it: ``host:port`` or ``unix:path``."""
-    return f"unix:{address.path}" if address.path else str(address).removeprefix("tcp://")
-
-
 def transports(
     host: Host, *, bind_api: Callable[[Callable[[str, Any], Any]], None], clock: Clock = SYSTEM_CLOCK
 ) -> list[Transport]:
@@ -81,7 +76,7 @@ def transports(
         from rtbridge.transport.grpcio import GrpcioTransport
 
         settings = GrpcSettings(
-            address=target(where["grpcio"]),
+            address=where["grpcio"].target,
             tls=_tls(config),
             secret=_secret(config),
             message_size=own.limits.message_size,
@@ -96,7 +91,7 @@ def transports(
         from rtbridge.transport.uvicorn import UvicornTransport
 
         app, size = http_app(host), own.limits.header_size
-        found.append(UvicornTransport(app, target(where["http"]), tls=_tls(config), header_size=size))
+        found.append(UvicornTransport(app, where["http"].target, tls=_tls(config), header_size=size))
     if own.embedded is not None:
         from rtbridge.embedded import EmbeddedServer
 
@@ -135,7 +130,7 @@ def warnings(config: Config) -> list[str]:
         found += _pages(config, config.rtbridge.embedded)
     exposed = config.rtbridge.secret is None and config.rtbridge.tls is None
     for name, address in addresses(config).items():
-        if exposed and name in _PROXIES and not is_loopback(address):
+        if exposed and name in _PROXIES and not address.is_loopback:
             found.append(
                 f"{name} listens on {address}, beyond this machine, with neither TLS nor a secret: anybody who "
                 "reaches it can pose as Centrifugo; set rtbridge.secret or rtbridge.tls"
@@ -154,8 +149,3 @@ def _pages(config: Config, embedded: Embedded) -> list[str]:
     if Origins(embedded.client.allowed_origins).admits(page):
         return []
     return [f"rtbridge.embedded: client.allowed_origins does not hold {page}, so pages served there cannot connect"]
-
-
-def is_loopback(address: Address) -> bool:
-    """Whether only this machine reaches the address."""
-    return bool(address.path) or address.host in ("localhost", "::1") or address.host.startswith("127.")

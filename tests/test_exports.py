@@ -20,6 +20,7 @@ MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(rtbridge.__path__, "rtbridge.")
     if not module.name.endswith("__main__")
+    and module.name != "rtbridge.plugins.django"  # sets Django up, which needs settings
 )
 EXPORTING = [name for name in ["rtbridge", *MODULES] if hasattr(importlib.import_module(name), "__all__")]
 

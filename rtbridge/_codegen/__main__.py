@@ -24,7 +24,7 @@ from rtbridge._codegen import (
 PROXY = "centrifugo/proxy.proto"
 API = "centrifugo/api.proto"
 CLIENT = "centrifuge/client.proto"
-PROTOS = (PROXY, API, CLIENT, "grpc/health.proto", "grpc/reflection.proto")
+PROTOS = (PROXY, API, CLIENT, "grpc/health.proto", "grpc/reflection.proto", "rtbridge/control.proto")
 
 #: Of the client protocol, what the server reads and what it writes.
 READ = ("Command", "ConnectRequest", "EmulationRequest")

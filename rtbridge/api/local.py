@@ -1,4 +1,4 @@
-"""The server API of the embedded server, called in process."""
+"""The server API of the embedded server, of this process or of the one that it works for."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ class LocalApi(Api):
         self._serve: Callable[[str, Any], Any] | None = None
 
     def bind(self, serve: Callable[[str, Any], Any]) -> None:
-        """Say who answers calls."""
+        """Say who answers calls: a function, or a coroutine function."""
         self._serve = serve
 
     async def call(self, method: str, request: Any) -> Any:
@@ -26,4 +26,5 @@ class LocalApi(Api):
         """
         if self._serve is None:
             raise ApiError(108, "no server API in this process: rtbridge.embedded is not configured")
-        return self._serve(method, request)
+        result = self._serve(method, request)
+        return await result if hasattr(result, "__await__") else result

@@ -6,7 +6,7 @@
     serve     serve                        check     check, schema, version
     hooks     hooks                        call      call; dial (the wire), verdict (what Centrifugo makes of it)
     lifetime  start, signals, drain        centrifugo  centrifugo-config
-    token     token
+    token     token                        dumps     dumps
 
 Exit codes: 0 fine, 1 the command's own "no" (an unanswered event, a denied call, a difference), 2 something has to be
 set up differently.
@@ -20,6 +20,8 @@ from rtbridge import __version__
 from rtbridge.cli.call import call
 from rtbridge.cli.centrifugo import centrifugo_config
 from rtbridge.cli.check import check, schema, version
+from rtbridge.cli.control import reload, stop, workers
+from rtbridge.cli.dumps import dumps
 from rtbridge.cli.hooks import hooks
 from rtbridge.cli.serve import serve
 from rtbridge.cli.token import token
@@ -47,8 +49,9 @@ def cli() -> None:
     """Serve Centrifugo's proxy calls with the hooks of your plugins."""
 
 
-for command in (serve, check, hooks, call, token, centrifugo_config, schema, version):
+for command in (serve, reload, workers, stop, check, hooks, call, dumps, token, centrifugo_config, schema, version):
     cli.add_command(command)
+cli.add_command(reload, "reset")  # RoadRunner's word for it
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rtbridge.app import Runtime
-from rtbridge.events import METHODS, Outcome
+from rtbridge.app import Listing, Runtime
+from rtbridge.config import Config
+from rtbridge.events import Outcome
 
 #: What to do where nothing listens.
 NOWHERE = (
@@ -20,9 +21,9 @@ WIRE = {"grpcio": "gRPC", "http": "HTTP"}
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
 
-def listeners(runtime: Runtime, addresses: Iterable[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
+def listeners(config: Config, addresses: Iterable[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
     """Wire, address, TLS and secret of each thing that listens, in words."""
-    own = runtime.config.rtbridge
+    own = config.rtbridge
     secured = "no" if own.tls is None else _secured(own.tls.client_ca)
     wanted = "no" if own.secret is None else f"yes ({own.secret.key})"
     rows = [(WIRE.get(name, name), address, secured, wanted) for name, address in addresses]
@@ -32,6 +33,9 @@ def listeners(runtime: Runtime, addresses: Iterable[tuple[str, str]]) -> list[tu
             rows[index] = (name, address, _secured(tls.client_ca_pem) if tls.enabled else "no", "no")
         elif name == "web":
             rows[index] = (name, url(address), "no", "no")
+        elif name in ("status", "rpc"):
+            token = name == "rpc" and own.rpc_token is not None
+            rows[index] = (name, address, "no", "yes (rpc_token)" if token else "no")
     return rows
 
 
@@ -54,23 +58,29 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in all_rows]
 
 
-def served(runtime: Runtime, addresses: Iterable[tuple[str, str]]) -> list[str]:
-    """The lines that say what listens where, with which plugins, for which events."""
-    rows = listeners(runtime, addresses)
+def served(config: Config, listing: Listing | None, addresses: Iterable[tuple[str, str]], workers: int) -> list[str]:
+    """The lines that say what listens where, with which plugins, for which events, in how many workers."""
+    rows = listeners(config, addresses)
     lines = table(("listens", "address", "TLS", "secret"), rows) if rows else ["listens  nowhere"]
-    plugins = [name for name, _ in runtime.manager.list_name_plugin()]
-    answered = [kind for kind in METHODS if not runtime.chains[kind].empty]
-    steps = sum(len(chain.plain) for chain in runtime.chains.values())
-    routes = sum(len(chain.routes.listeners) for chain in runtime.chains.values() if chain.routes is not None)
     lines.append("")
-    lines.append(f"plugins  {len(plugins)}: {', '.join(plugins)}" if plugins else "plugins  none")
-    lines.append(f"answers  {', '.join(answered) or 'nothing'} ({steps} hooks, {routes} routes)")
+    if listing is None:
+        lines.append("plugins  not loaded yet (centrifuge.lazy_boot)")
+    else:
+        plugins, answers = listing.plugins, listing.answers
+        lines.append(f"plugins  {len(plugins)}: {', '.join(plugins)}" if plugins else "plugins  none")
+        lines.append(f"answers  {', '.join(answers) or 'nothing'} ({listing.hooks} hooks, {listing.routes} routes)")
+    lines.append(f"workers  {workers or 'none: everything in one process'}")
     return lines
 
 
 def addresses(runtime: Runtime) -> list[tuple[str, str]]:
     """What the configuration asks to listen: transport and address, as a transport shows it once started."""
-    return [(name, str(address).removeprefix("tcp://")) for name, address in runtime.addresses().items()]
+    found, config = runtime.addresses(), runtime.config
+    if config.status is not None:
+        found["status"] = config.status.address
+    if config.rpc is not None:
+        found["rpc"] = config.rpc.listen
+    return [(name, address.target) for name, address in found.items()]
 
 
 def denial(outcome: Outcome) -> str:

@@ -1,52 +1,93 @@
 """``rtbridge serve``."""
 
+import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
 from rtbridge import __version__, logs
 from rtbridge.app import Runtime
 from rtbridge.cli import describe, lifetime
+from rtbridge.cli.process import Process
 from rtbridge.cli.project import Chosen, enter, project_options
+from rtbridge.config import Config, Loaded
 from rtbridge.errors import ConfigError
+from rtbridge.listening import addresses
 from rtbridge.transport.base import Transport
+from rtbridge.workers.parent import Parent
+from rtbridge.workers.supervisor import workers_of
 
 log = logging.getLogger("rtbridge")
 
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Reload when a Python or configuration file of the project changes.")
 @project_options
-def serve(chosen: Chosen) -> None:
+def serve(chosen: Chosen, watch: bool) -> None:
     """Answer Centrifugo's proxy calls until a signal comes.
 
-    SIGTERM or SIGINT (Ctrl-C) ends it after the calls under way, within rtbridge.drain_timeout; a second one ends it
-    at once, with exit code 1.
+    Hooks run in worker processes (centrifuge.pool). SIGHUP and `rtbridge reload` replace them one by one, with nothing
+    lost. SIGTERM or SIGINT (Ctrl-C) ends it after the calls under way, within rtbridge.drain_timeout; a second one ends
+    it at once, with exit code 1.
     """
+    environment = dict(os.environ)
     loaded = enter(chosen)
     config = loaded.config
     logs.setup(config.logs.level, config.logs.encoding)
-    runtime = Runtime(config)
-    if not runtime.addresses():
+    if not addresses(config):
         raise ConfigError(describe.NOWHERE)
-    for line in (*loaded.notices, *runtime.warnings()):
+    if watch and alone(config):
+        raise ConfigError("--watch replaces workers, and there are none: set centrifuge.pool.debug to false")
+    lifetime.run(_serve(chosen, loaded, environment, watch=watch))
+    log.info("ended")
+
+
+def alone(config: Config) -> bool:
+    """Whether hooks run in this process."""
+    return config.centrifuge.pool.debug or os.name == "nt"
+
+
+async def _serve(chosen: Chosen, loaded: Loaded, environment: Mapping[str, str], *, watch: bool) -> None:
+    config = loaded.config
+    for line in loaded.notices:
         log.warning("%s", line)
-    quiet = config.logs.encoding == "json"
+    host = Runtime(config) if alone(config) else Parent(config)
+    signals = lifetime.Signals()
+    process = Process(chosen, host, signals, environment)
+    signals.on_hangup(process.hangup)
+    early = process.listeners()
+    watching: asyncio.Task[None] | None = None
+    if watch:
+        watching = asyncio.create_task(process.watch(loaded.path))
 
     def started(running: Sequence[Transport]) -> None:
-        addresses = [(each.name, each.address) for each in running]
-        if quiet:  # standard output and error often end in one place, and a table is no JSON
-            for wire, address, tls, secret in describe.listeners(runtime, addresses):
-                fields = {"transport": wire, "address": address, "tls": tls, "secret": secret}
-                log.info("%s listens on %s", wire, address, extra={"event": fields})
-            log.info("ready")
-        else:
-            click.echo(f"rtbridge {__version__}, process {os.getpid()}\n")
-            click.echo("\n".join(describe.served(runtime, addresses)))
-            click.echo("\nready")
-            for address in (address for name, address in addresses if name == "web"):
-                click.echo(f"open {describe.url(address)}")
+        for line in host.warnings():
+            log.warning("%s", line)
+        process.running = [*running, *early]
+        _tell(config, host, [(each.name, each.address) for each in process.running])
 
-    lifetime.run(lifetime.serve(runtime, lazy=config.centrifuge.lazy_boot, started=started))
-    log.info("ended")
+    try:
+        await lifetime.serve(host, signals, lazy=config.centrifuge.lazy_boot, started=started, early=early)
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait((watching,))
+
+
+def _tell(config: Config, host: lifetime.Host, where: Sequence[tuple[str, str]]) -> None:
+    """Say that everything listens, and what."""
+    if config.logs.encoding == "json":  # standard output and error often end in one place, and a table is no JSON
+        for wire, address, tls, secret in describe.listeners(config, where):
+            fields = {"transport": wire, "address": address, "tls": tls, "secret": secret}
+            log.info("%s listens on %s", wire, address, extra={"event": fields})
+        log.info("ready")
+        return
+    workers = 0 if alone(config) else workers_of(config.centrifuge.pool)
+    say: Callable[[str], None] = click.echo
+    say(f"rtbridge {__version__}, process {os.getpid()}\n")
+    say("\n".join(describe.served(config, host.listing(), where, workers)))
+    say("\nready")
+    for address in (address for name, address in where if name == "web"):
+        say(f"open {describe.url(address)}")

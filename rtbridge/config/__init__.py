@@ -24,15 +24,17 @@ from rtbridge.config.model import (
     Limits,
     Logs,
     Pool,
+    Rpc,
     Rtbridge,
     Secret,
     Server,
     ServerTls,
+    Status,
     Supervisor,
     Unhandled,
 )
 from rtbridge.config.schema import json_schema
-from rtbridge.config.values import Address
+from rtbridge.config.values import Address, parse_address
 
 __all__ = [
     "Address",
@@ -49,15 +51,18 @@ __all__ = [
     "Loaded",
     "Logs",
     "Pool",
+    "Rpc",
     "Rtbridge",
     "Secret",
     "Server",
     "ServerTls",
     "Static",
+    "Status",
     "Supervisor",
     "Unhandled",
     "embedded_from",
     "json_schema",
     "load_config",
+    "parse_address",
     "parse_config",
 ]

@@ -19,7 +19,7 @@ from rtbridge.config.interpolate import Interpolation
 from rtbridge.config.kinds import Place
 from rtbridge.config.model import Config
 from rtbridge.config.options import apply_options
-from rtbridge.config.roadrunner import pool_notices, sift
+from rtbridge.config.roadrunner import sift
 from rtbridge.config.tree import Table, Tree, from_python
 
 #: The file that is read when none is named.
@@ -191,7 +191,7 @@ class _Loading:
         if known_events is not None:
             _check_events(tree, known_events, faults)
         faults.check()
-        lines = [*notices, *converter.notices, *pool_notices(tree, config)]
+        lines = [*notices, *converter.notices]
         lines.sort(key=lambda notice: (notice[0].source, notice[0].line))
         return Loaded(
             config=config,

@@ -75,16 +75,28 @@ class Supervisor(Section, frozen=True, kw_only=True):
 
 
 class Pool(Section, frozen=True, kw_only=True):
-    """Worker processes, with RoadRunner's keys; this version runs everything in one process."""
+    """Worker processes, with RoadRunner's keys."""
 
-    debug: Annotated[bool, Meta(description="One process in all.")] = False
+    debug: Annotated[bool, Meta(description="One process in all: no workers, hooks run where the listeners are.")] = (
+        False
+    )
     num_workers: Annotated[int, Meta(ge=0, le=500, description="Worker processes; 0 = one for each CPU.")] = 0
     max_jobs: Annotated[Count, Meta(description="Calls after which a worker is replaced; 0 = never.")] = 0
     max_queue_size: Annotated[Count, Meta(description="Calls that may wait for a worker; 0 = no limit.")] = 10_000
-    allocate_timeout: Annotated[Duration, Meta(description="Wait for a free worker or for one to start.")] = 60.0
-    reset_timeout: Annotated[Duration, Meta(description="Time that replacing all workers may take.")] = 60.0
-    stream_timeout: Annotated[Duration, Meta(description="Time that stopping a stream may take.")] = 60.0
-    destroy_timeout: Annotated[Duration, Meta(description="Time that stopping all workers may take.")] = 60.0
+    allocate_timeout: Annotated[
+        Duration, Meta(description="Time that a worker gets to start, and a call waits for one at most.")
+    ] = 60.0
+    reset_timeout: Annotated[Duration, Meta(description="Time that replacing all workers may take; 0s = any.")] = 60.0
+    stream_timeout: Annotated[
+        Duration,
+        Meta(
+            description="RoadRunner's; streams end at once.",
+            extra={"notice": "has no effect: the streams of a worker that is replaced end at once"},
+        ),
+    ] = 60.0
+    destroy_timeout: Annotated[
+        Duration, Meta(description="Time that a worker gets to shut down before it is killed.")
+    ] = 60.0
     dynamic_allocator: Annotated[DynamicAllocator | None, Meta(description="Extra workers when none is free.")] = None
     supervisor: Annotated[Supervisor | None, Meta(description="Limits of a worker.")] = None
 
@@ -106,9 +118,7 @@ class Centrifuge(Section, frozen=True, kw_only=True):
     version: Annotated[str, Meta(description="Version of this application.")] = "1.0.0"
     use_compressor: Annotated[bool, Meta(description="gzip on calls to the server API.")] = False
     tls: Annotated[ClientTls | None, Meta(description="Client certificate for the server API.")] = None
-    pool: Annotated[
-        Pool, Meta(description="Worker processes; accepted for later, this version runs everything in one process.")
-    ] = Pool()
+    pool: Annotated[Pool, Meta(description="Worker processes that run hooks; absent = one for each CPU.")] = Pool()
     lazy_boot: Annotated[bool, Meta(description="Load plugins at the first event instead of at the start.")] = False
 
 
@@ -122,6 +132,23 @@ class Server(Section, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Server(env=<{len(self.env)} variables>)"
+
+
+class Rpc(Section, frozen=True, kw_only=True):
+    """The control RPC: ``rtbridge reload``, ``workers``, ``stop``."""
+
+    listen: Annotated[
+        AddressText, Meta(description="Where it listens; beyond this machine rtbridge.rpc_token is needed.")
+    ] = Address(host="127.0.0.1", port=6001)
+
+
+class Status(Section, frozen=True, kw_only=True):
+    """Health over HTTP: ``/health`` and ``/ready``."""
+
+    address: Annotated[AddressText, Meta(description="Where it listens.")]
+    unavailable_status_code: Annotated[
+        int, Meta(ge=400, le=599, description="HTTP status of /ready while it is not.")
+    ] = 503
 
 
 class Logs(Section, frozen=True, kw_only=True):
@@ -239,10 +266,7 @@ class Limits(Section, frozen=True, kw_only=True):
     ] = None
     worker_concurrency: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        Meta(
-            description="Events that one worker process answers at once; accepted for later.",
-            extra={"notice": "has no effect: everything runs in one process in this version"},
-        ),
+        Meta(description="Events that one worker process holds at once; null = 256."),
     ] = None
 
 
@@ -288,6 +312,13 @@ class Rtbridge(Section, frozen=True, kw_only=True):
         Duration, Meta(description="Silence on a proxy connection after which it is pinged; 0s = never.")
     ] = 60.0
     grpc_reflection: Annotated[bool, Meta(description="Serve gRPC reflection beside the proxy.")] = False
+    rpc_token: Annotated[
+        SecretText | None, Meta(description="What callers of the control RPC have to show; null = nothing.")
+    ] = None
+    dump_server: Annotated[
+        AddressText | None,
+        Meta(description="Where rtbridge dumps listens, to see what rtbridge.dump shows; null = in the log only."),
+    ] = None
 
     def __post_init__(self) -> None:
         if "default" not in self.unhandled:
@@ -316,5 +347,14 @@ class Config(Section, frozen=True, kw_only=True):
     )
     server: Annotated[Server, Meta(description="What runs hooks.")] = Server()
     http: Annotated[Http | None, Meta(description="An HTTP server for people's browsers; null = none.")] = None
+    rpc: Annotated[Rpc | None, Meta(description="The control RPC: reload, workers, stop; null = none.")] = None
+    status: Annotated[Status | None, Meta(description="Health over HTTP; null = none.")] = None
     logs: Annotated[Logs, Meta(description="What is logged, and how.")] = Logs()
     rtbridge: Annotated[Rtbridge, Meta(description="What RoadRunner has no word for.")] = Rtbridge()
+
+    def __post_init__(self) -> None:
+        if self.rpc is not None and not self.rpc.listen.is_loopback and not self.rtbridge.rpc_token:
+            raise ValueError(
+                f"rpc.listen: {self.rpc.listen} is beyond this machine, and whoever reaches it can stop rtbridge: set "
+                "rtbridge.rpc_token, or listen on 127.0.0.1 or a Unix socket"
+            )

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 import rtbridge
-from rtbridge.config.faults import Faults, Where, listed
+from rtbridge.config.faults import Faults, Where
 from rtbridge.config.model import Config
 from rtbridge.config.tree import Table, Tree
 
@@ -33,11 +33,8 @@ LATER: Final = (
     "http.trusted_subnets",
     "http.uploads",
     "kv",
-    "rpc",
-    "status",
     "rtbridge.centrifugo_api",
     "rtbridge.kv",
-    "rtbridge.rpc_token",
 )
 
 #: Keys of RoadRunner that change what a file means, so that passing over them would be wrong.
@@ -96,17 +93,3 @@ def _pop(tree: Table, path: str) -> Tree | None:
             return None
         tree = below
     return tree.items.pop(name, None)
-
-
-def pool_notices(tree: Table, config: Config) -> list[tuple[Where, str]]:
-    """The notice that worker processes are not in this version, if any were asked for."""
-    centrifuge = tree.items.get("centrifuge")
-    pool = centrifuge.items.get("pool") if isinstance(centrifuge, Table) else None
-    if not isinstance(pool, Table):
-        return []
-    idle = [key for key in pool.items if key != "debug" or not config.centrifuge.pool.debug]
-    if not idle:
-        return []
-    verb = "has" if len(idle) == 1 else "have"
-    text = f"centrifuge.pool: everything runs in one process in this version; {listed(idle)} {verb} no effect"
-    return [(pool.where, text)]

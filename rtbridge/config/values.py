@@ -39,6 +39,16 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{self.port}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return bool(self.path) or self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def target(self) -> str:
+        """As transports and gRPC take it: ``host:port`` or ``unix:path``."""
+        return f"unix:{self.path}" if self.path else str(self).removeprefix("tcp://")
+
 
 def parse_duration(text: str) -> float:
     """Seconds of a Go duration such as ``10s``, ``1m30s`` or ``250ms``; ``0`` needs no unit."""

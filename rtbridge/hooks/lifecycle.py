@@ -1,6 +1,6 @@
-"""The hooks that belong to no event: start, readiness, the reset point after each event, errors, the end."""
+"""The hooks that belong to no event: start, readiness, the reset point after each event, errors, threads, the end."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -37,6 +37,17 @@ def on_error(event: Event, error: BaseException, api: "Api", config: "Config") -
     """Runs when a hook raised what is no answer, timed out, or answered with another event's result.
 
     `error` carries the traceback. Exceptions in here are logged.
+    """
+
+
+@hookspec
+def around_blocking(api: "Api", config: "Config") -> Any:
+    """Gives a context manager that is entered around each run of blocking hooks, on the thread that they run on.
+
+    A plain `def`, or one under `contextlib.contextmanager`; it is called on that thread. Consecutive blocking hooks of
+    an event are one run; blocking `after_event`, `on_error` and other life-cycle hooks are runs of their own, `on_boot`
+    included. The context manager of the first hook is the outermost. What it raises counts as raised by the hooks
+    inside; what they raise passes through it and cannot be swallowed.
     """
 
 

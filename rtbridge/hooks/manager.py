@@ -4,7 +4,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import pluggy
 
@@ -24,6 +24,9 @@ ENTRY_POINTS = "rtbridge"
 _LIFECYCLE = tuple(
     name for name, f in vars(lifecycle).items() if inspect.isfunction(f) and f.__module__ == lifecycle.__name__
 )
+
+#: The one life-cycle hook that gives something back.
+_AROUND: Final = "around_blocking"
 
 
 class HookManager(pluggy.PluginManager):
@@ -126,6 +129,9 @@ class HookManager(pluggy.PluginManager):
             if hook in (*_LIFECYCLE, "on_event"):
                 raise PluginError(f"{where}: this hook has no answer to wrap")
             return
+        if hook == _AROUND:
+            self._check_around(where, function, options)
+            return
         try:
             mode = mode_of(function, options.get("blocking"))
         except ValueError as exc:
@@ -137,6 +143,15 @@ class HookManager(pluggy.PluginManager):
             )
         if hook == "on_event" and mode is not Mode.ASYNC:
             raise PluginError(f"{where}: middleware awaits call_next, so it is an async def")
+
+    def _check_around(self, where: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        target = inspect.unwrap(function)
+        if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+            raise PluginError(f"{where}: is called on the thread of blocking hooks, so it is a plain def")
+        if inspect.isgeneratorfunction(function):
+            raise PluginError(f"{where}: is a generator; put @contextlib.contextmanager between it and @hookimpl")
+        if options.get("blocking") is False:
+            raise PluginError(f"{where}: always runs on the thread of blocking hooks; leave blocking=False out")
 
     def _caller(self, hook: str, impl: pluggy.HookImpl) -> Callable[..., Any]:
         function: Callable[..., Any] = impl.function
@@ -161,7 +176,8 @@ class HookManager(pluggy.PluginManager):
                 wrappers.append(Wrapper(call, name, source))
             else:
                 options: Any = impl.opts
-                steps.append(Step(call, mode_of(impl.function, options.get("blocking")), name, source))
+                mode = Mode.BLOCKING if hook == _AROUND else mode_of(impl.function, options.get("blocking"))
+                steps.append(Step(call, mode, name, source))
         return steps, wrappers
 
     def chains(self) -> dict[str, Chain]:

@@ -5,9 +5,12 @@ import contextvars
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Any, Final
 
 _STOP: Final = object()
@@ -73,6 +76,8 @@ class Lease:
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """What ``function`` returns or raises, run on the thread. Cancelled, it still runs to its end."""
+        if self._pool.around:
+            function = partial(self._pool.surrounded, function)
         return await self._thread.put(self._context, function)
 
     @property
@@ -87,6 +92,7 @@ class Lease:
     def release(self) -> None:
         """Give the thread back, once everything that was put on it has ended."""
         if self._thread.busy:
+            self._pool.overdue[self._thread] = time.monotonic()
             self._thread.put(self._context, _nothing).add_done_callback(lambda _: self._pool._give_back(self._thread))
         else:
             self._pool._give_back(self._thread)
@@ -97,11 +103,21 @@ def _nothing() -> None:
 
 
 class Threads:
-    """At most ``size`` threads, made when they are first needed; who finds none free waits in line."""
+    """At most ``size`` threads, made when they are first needed; who finds none free waits in line.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: Threads at most.
+        around: Each makes a context manager that is entered on the thread around whatever a lease runs there; the first
+            is the outermost.
+
+    """
+
+    def __init__(self, size: int, around: tuple[Callable[[], AbstractContextManager[object]], ...] = ()) -> None:
         self.size = size
+        self.around = around
         self._made: list[_Thread] = []
+        #: Threads that are busy with events that are over, and since when.
+        self.overdue: dict[_Thread, float] = {}
         self._free: list[_Thread] = []
         self._waiting: deque[asyncio.Future[_Thread]] = deque()
 
@@ -124,7 +140,21 @@ class Threads:
                 self._waiting.remove(future)
             raise
 
+    def surrounded(self, function: Callable[[], Any]) -> Any:
+        """What ``function`` returns or raises, run inside the context managers."""
+        stack = ExitStack()
+        try:
+            for make in self.around:
+                stack.enter_context(make())
+            result = function()
+        except BaseException as exc:
+            stack.__exit__(type(exc), exc, exc.__traceback__)
+            raise  # also where one of them swallows it: it may be a denial, which is not theirs to lift
+        stack.close()
+        return result
+
     def _give_back(self, thread: _Thread) -> None:
+        self.overdue.pop(thread, None)
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():

@@ -7,6 +7,7 @@ functions of `router` see those whose channel or method matches. Whatever none o
 import csv
 import io
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -331,6 +332,17 @@ async def on_error(event: Event, error: BaseException) -> None:
 async def after_event(event: Event, outcome: Outcome) -> None:
     """The reply has left, whatever it was: give back what the event held."""
     exporting.discard(event.state.pop("exporting", ""))
+
+
+@hookimpl
+@contextmanager
+def around_blocking() -> Iterator[None]:
+    """On the thread of blocking hooks, around each run of them: where a database session is opened and given back."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        log.debug("a thread was taken for %.3f s", time.perf_counter() - started)
 
 
 @hookimpl

@@ -16,7 +16,7 @@ Invoke = Callable[..., Result]
 
 def test_check_prints_what_would_be_served(chat: Any, invoke: Invoke) -> None:
     """Exit code 0 and no warning where everything is answered."""
-    found = invoke("check", "--strict")
+    found = invoke("check", "--strict", "-o", "centrifuge.pool.num_workers=3")
     assert (found.exit_code, found.stderr) == (0, "")
     assert found.stdout.splitlines() == [
         "listens  address      TLS  secret",
@@ -25,19 +25,23 @@ def test_check_prints_what_would_be_served(chat: Any, invoke: Invoke) -> None:
         "",
         "plugins  1: chat.hooks",
         "answers  connect, refresh, subscribe, publish, rpc (2 hooks, 3 routes)",
+        "workers  3",
     ]
 
 
 def test_check_warns_and_strict_fails(project: Any, invoke: Invoke) -> None:
     """Events that nobody answers are warnings; with --strict they are exit code 1."""
     project.config('centrifuge: {proxy_address: "127.0.0.1:0"}\nrtbridge: {entry_points: false}')
-    found = invoke("check")
+    found = invoke("check", "-o", "centrifuge.pool.debug=true")
     assert found.exit_code == 0
     assert found.stderr.splitlines() == [
         f"warning: nobody answers {kind}: every one is denied (disconnect 4500); write @hookimpl on_{kind}(event)"
         for kind in ("connect", "subscribe", "publish", "rpc")
     ]
-    assert found.stdout.splitlines()[-2:] == ["plugins  none", "answers  nothing (0 hooks, 0 routes)"]
+    assert found.stdout.splitlines()[-2:] == [
+        "answers  nothing (0 hooks, 0 routes)",
+        "workers  none: everything in one process",
+    ]
     strict = invoke("check", "--strict")
     assert strict.exit_code == 1
     assert strict.stderr.endswith("rtbridge: --strict: nobody answers connect, subscribe, publish, rpc\n")
@@ -88,9 +92,9 @@ def test_offline_loads_plugins_where_nothing_is_missing(chat: Any, invoke: Invok
 
 def test_check_shows_notices(chat: Any, invoke: Invoke) -> None:
     """Keys that have no effect, with file and line."""
-    found = invoke("check", "-o", "centrifuge.pool.num_workers=4")
+    found = invoke("check", "-o", "centrifuge.pool.stream_timeout=4s")
     assert found.exit_code == 0
-    assert "warning: option -o: centrifuge.pool: everything runs in one process in this version" in found.stderr
+    assert "warning: option -o: centrifuge.pool.stream_timeout: has no effect" in found.stderr
 
 
 def test_schema_is_a_json_schema_that_accepts_the_file(chat: Any, invoke: Invoke) -> None:

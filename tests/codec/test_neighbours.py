@@ -45,7 +45,7 @@ import importlib, pkgutil, sys
 from google.protobuf import descriptor_pool
 import rtbridge
 for module in pkgutil.walk_packages(rtbridge.__path__, "rtbridge."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith(("__main__", ".django")):  # that one wants settings
         importlib.import_module(module.name)
 from rtbridge.codec.descriptors import descriptor_set
 default = descriptor_pool.Default()

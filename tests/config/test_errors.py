@@ -111,7 +111,6 @@ def in_rtbridge(line: str) -> str:
         ),
         ("grpc_server: grpcoi", "grpc_server: found a string 'grpcoi', allowed: grpcio; did you mean grpcio?"),
         ("centrifugo_api: {}", "centrifugo_api: not implemented in rtbridge VERSION; remove it"),
-        ("rpc_token: x", "rpc_token: not implemented in rtbridge VERSION; remove it"),
         ("kv: {}", "kv: not implemented in rtbridge VERSION; remove it"),
         (
             "unhandled: {rpc: {}}",
@@ -154,9 +153,12 @@ def test_a_misspelt_key_gets_the_nearest_name() -> None:
         ".rr.yaml:3: rtbridge.limits.concurency: unknown key, allowed: concurrency, message_size, header_size, "
         "hook_timeout, worker_concurrency; did you mean concurrency?"
     )
-    assert fault('version: "3"\nRTbridge: {}').endswith("server, http, logs, rtbridge, x-*; did you mean rtbridge?")
+    assert fault('version: "3"\nRTbridge: {}').endswith(
+        "server, http, rpc, status, logs, rtbridge, x-*; did you mean rtbridge?"
+    )
     assert fault('version: "3"\nthreads: 3').endswith("x-*; did you mean rtbridge.threads?")
-    assert fault('version: "3"\nqwertz: {}').endswith("allowed: version, centrifuge, server, http, logs, rtbridge, x-*")
+    allowed = "allowed: version, centrifuge, server, http, rpc, status, logs, rtbridge, x-*"
+    assert fault('version: "3"\nqwertz: {}').endswith(allowed)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +262,6 @@ def test_a_merge_of_what_is_no_mapping() -> None:
 @pytest.mark.parametrize(
     ("section", "text"),
     [
-        ("rpc", "section rpc: not implemented in rtbridge VERSION; remove it"),
-        ("status", "section status: not implemented in rtbridge VERSION; remove it"),
         ("kv", "section kv: not implemented in rtbridge VERSION; remove it"),
         (
             "include",

@@ -40,8 +40,6 @@ def test_a_roadrunner_file_for_centrifugo_loads_with_notices() -> None:
     assert loaded.notices == (
         f"{file}:5: server.command: {why} (hooks are Python modules, see rtbridge.plugins)",
         f"{file}:6: server.relay: {why} (no worker is spoken to)",
-        f"{file}:17: centrifuge.pool: everything runs in one process in this version; "
-        "num_workers, max_jobs, supervisor have no effect",
         f"{file}:28: logs.mode: {why} (see logs.level and logs.encoding)",
         f"{file}:31: logs.channels: {why} (one log, one level)",
         f"{file}:34: metrics: {why} (Prometheus collectors are RoadRunner's)",
@@ -50,14 +48,12 @@ def test_a_roadrunner_file_for_centrifugo_loads_with_notices() -> None:
 
 def test_a_roadrunner_file_with_everything_says_what_is_not_there_yet() -> None:
     assert fails("full.rr.yaml", workdir=FIXTURES).split("\n") == [
-        "full.rr.yaml:3: section rpc: not implemented in rtbridge VERSION; remove it",
         "full.rr.yaml:17: http.middleware.0: found a string 'gzip', not implemented in rtbridge VERSION; "
         "allowed: static",
         "full.rr.yaml:19: section kv: not implemented in rtbridge VERSION; remove it",
-        "full.rr.yaml:32: section status: not implemented in rtbridge VERSION; remove it",
     ]
     text = (FIXTURES / "full.rr.yaml").read_text()
-    for section in ("rpc", "http", "kv", "status", "sessions"):
+    for section in ("http", "kv", "sessions"):
         text = text.replace(f"\n{section}:", f"\nx-{section}:")
     notices = parse_config(text, environ={}).notices
     assert [notice.split(": ")[1] for notice in notices] == [
@@ -122,10 +118,8 @@ def test_the_designed_file(tmp_path: Path) -> None:
     (tmp_path / "c.pem").touch()
     (tmp_path / "k.pem").touch()
     loaded = parse_config(DESIGN, environ={"PROXY_SECRET": "s3same"}, base_dir=tmp_path)
-    assert loaded.notices == (
-        "<config>:18: rtbridge.limits.worker_concurrency: "
-        "has no effect: everything runs in one process in this version",
-    )
+    assert loaded.notices == ()
+    assert loaded.config.rtbridge.limits.worker_concurrency == 256
     settings = loaded.config.rtbridge
     assert settings.secret is not None
     assert (settings.secret.key, settings.secret.values) == ("x-proxy-key", ("s3same",))
@@ -151,21 +145,30 @@ def test_the_grpc_proxy_listens_where_its_section_is_written(section: str) -> No
     assert parse_config(MINIMAL + "centrifuge: {proxy_address: null}").config.centrifuge.proxy_address is None
 
 
-@pytest.mark.parametrize(
-    ("pool", "idle"),
-    [
-        ("{debug: true}", None),
-        ("{debug: '${D:-true}'}", None),
-        ("{debug: false}", "debug has"),
-        ("{debug: true, num_workers: 2}", "num_workers has"),
-        ("{dynamic_allocator: {max_workers: 3}, debug: false}", "dynamic_allocator, debug have"),
-        ("", None),
-    ],
-)
-def test_worker_processes_are_not_in_this_version(pool: str, idle: str) -> None:
-    notices = parse_config(f"{MINIMAL}centrifuge:\n  pool: {pool}", environ={}).notices
-    expected = f"<config>:3: centrifuge.pool: everything runs in one process in this version; {idle} no effect"
-    assert notices == ((expected,) if idle else ())
+def test_streams_of_a_worker_end_at_once() -> None:
+    notices = parse_config(f"{MINIMAL}centrifuge:\n  pool: {{num_workers: 2, stream_timeout: 5s}}").notices
+    assert notices == (
+        "<config>:3: centrifuge.pool.stream_timeout: has no effect: the streams of a worker that is replaced end at "
+        "once",
+    )
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:6001", "unix:///run/rtbridge.sock", "tcp://localhost:1", "[::1]:6001"])
+def test_the_control_rpc_of_this_machine_needs_no_token(listen: str) -> None:
+    config = parse_config(f"{MINIMAL}rpc: {{listen: '{listen}'}}").config
+    assert config.rpc is not None
+    assert config.rpc.listen.is_loopback
+
+
+def test_the_control_rpc_listens_where_roadrunners_does() -> None:
+    assert str(parse_config(f"{MINIMAL}rpc: {{}}").config.rpc.listen) == "tcp://127.0.0.1:6001"  # type: ignore[union-attr]
+
+
+def test_the_control_rpc_beyond_this_machine_needs_a_token() -> None:
+    text = f"{MINIMAL}rpc: {{listen: '0.0.0.0:6001'}}\n"
+    with pytest.raises(ConfigError, match=r"rpc\.listen: tcp://0\.0\.0\.0:6001 is beyond this machine"):
+        parse_config(text)
+    assert parse_config(f"{text}rtbridge: {{rpc_token: s3cret}}").config.rtbridge.rpc_token == "s3cret"
 
 
 def test_a_mapping_from_python(tmp_path: Path) -> None:

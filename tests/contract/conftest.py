@@ -7,6 +7,7 @@ with a parser that is not the one under test. A new transport joins with one mor
 import asyncio
 import contextlib
 import json
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,13 @@ from rtbridge.codec import PROTO
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import parse_config
 from rtbridge.events import METHODS, Call, Headers
+from rtbridge.handler import Refused
 from rtbridge.transport.memory import MemoryTransport
+from rtbridge.workers.answerer import Answerer
+from rtbridge.workers.frames import ROUTE, TO_WORKER, Unpacker
+from rtbridge.workers.link import Link
+from rtbridge.workers.pool import Pool
+from rtbridge.workers.process import Watcher, Worker
 
 T = TypeVar("T")
 
@@ -324,10 +331,69 @@ class AsgiPeer(UvicornPeer):
         return _http_status(head["status"]), content["body"]
 
 
+class FramesPeer(Peer):
+    """The bytes of gRPC, relayed over a socketpair to a worker's answerer in this process."""
+
+    name = "frames"
+    wire = "proto"
+
+    async def _open(self) -> None:
+        await self.runtime.boot()
+        bridge = self.runtime.bridge
+        self.pool = Pool(
+            bridge.denials, concurrency=100_000, worker_concurrency=100_000, max_queue_size=0, allocate_timeout=5
+        )
+        watcher = Watcher()
+        watcher.freed = lambda worker: self.pool.freed()
+        self.worker = Worker(1, watcher, self.pool.deadlines, 0.0)
+        ours, theirs = socket.socketpair()
+        await self.worker.attach(ours)
+        self._theirs = await Link.over(theirs, Unpacker(TO_WORKER), self._received, lambda: None)
+        self._answerer = Answerer(self.runtime, self._theirs, None)
+        self.pool.join(self.worker)
+
+    def _received(self, frames: list[Any]) -> None:
+        for frame in frames:
+            self._answerer.received(frame)
+
+    async def close(self) -> None:
+        await self.runtime.shutdown()
+        assert (self.pool.active, self.worker.load, self.worker.held) == (0, 0, {})
+        self._theirs.close()
+        await soon(self._theirs.gone.wait())
+
+    def call_of(self, headers: Pairs = (), deadline: float | None = None) -> Call:
+        until = None if deadline is None else self.pool.clock.monotonic() + deadline
+        return Call(Headers(list(headers)), self.name, until, self.pool.clock)
+
+    async def raw(
+        self, kind: str, body: bytes, headers: Pairs = (), deadline: float | None = None
+    ) -> tuple[str, bytes]:
+        wire: Any = self.wire
+        call = self.call_of(headers, deadline)
+        if (kind, wire) in ROUTE:
+            reply = await self.pool.unary(kind, wire)(body, call)
+        else:
+            reply = await self.pool.refuse(Refused("", "", kind, body, f"{kind!r} is no event of this wire"), call)
+        return reply.outcome.failure or "ok", reply.payload
+
+    async def subscribe(self, kind: str, **fields: Any) -> "FramesStream":
+        """Start a subscription stream."""
+        stream = FramesStream(self, kind)
+        await soon(stream.start(write_request(self.wire, kind, fields)))
+        return stream
+
+
+class FramesJsonPeer(FramesPeer):
+    """The bytes of HTTP, relayed."""
+
+    wire = "json"
+
+
 class MemoryStream:
     """A subscription stream without a wire."""
 
-    def __init__(self, peer: MemoryPeer, kind: str) -> None:
+    def __init__(self, peer: Any, kind: str) -> None:
         self._peer, self._kind = peer, kind
         self._sent: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -383,6 +449,39 @@ class MemoryStream:
         assert self._pump is not None
         self._pump.cancel()
         await asyncio.wait((self._pump,))
+
+
+class FramesStream(MemoryStream):
+    """A subscription stream over a socketpair."""
+
+    def __init__(self, peer: FramesPeer, kind: str) -> None:
+        super().__init__(peer, kind)
+        self._pool = peer.pool
+        self._made = peer.call_of()
+
+    async def start(self, body: bytes) -> None:
+        both = self._kind == "subscribe_bidirectional"
+        opened = await self._pool.stream(self._kind)(body, self._made, self._later() if both else None)
+        if opened.reply.outcome.failure is not None:
+            self.first = self._end = {"failure": opened.reply.outcome.failure}
+            return
+        self.first = read_answer("proto", self._kind, opened.reply.payload)["subscribe_response"]
+        if opened.stream is not None:
+            self._pump = asyncio.create_task(self._forward(opened.stream))
+
+    async def _later(self) -> AsyncIterator[bytes]:
+        while (item := await self._sent.get()) is not None:
+            yield item
+
+    async def _forward(self, stream: Any) -> None:
+        try:
+            async with contextlib.aclosing(stream.items()) as items:
+                async for item in items:
+                    self._seen.put_nowait(read_answer("proto", self._kind, item)["publication"])
+        except StreamFailed:
+            self._seen.put_nowait({"failure": "internal"})
+        else:
+            self._seen.put_nowait({"end": True})
 
 
 class GrpcioStream:
@@ -442,6 +541,8 @@ def _publication(fields: dict[str, Any]) -> bytes:
 PEERS: dict[str, type[Peer]] = {
     "memory": MemoryPeer,
     "memory-json": MemoryJsonPeer,
+    "frames": FramesPeer,
+    "frames-json": FramesJsonPeer,
     "grpcio": GrpcioPeer,
     "asgi": AsgiPeer,
     "uvicorn": UvicornPeer,
@@ -470,8 +571,10 @@ def _peers(*names: str) -> Any:
 
 
 peer = _peers(*PEERS)
-deadline_peer = _peers("memory", "memory-json", "grpcio")  # Centrifugo's HTTP calls carry no deadline
-stream_peer = _peers("memory", "grpcio")
+deadline_peer = _peers(
+    "memory", "memory-json", "frames", "frames-json", "grpcio"
+)  # Centrifugo's HTTP calls carry no deadline
+stream_peer = _peers("memory", "frames", "grpcio")
 wire_peer = _peers("grpcio", "asgi", "uvicorn")  # they read headers, secrets and limits from a wire
 socket_peer = _peers("grpcio", "uvicorn")
 http_peer = _peers("asgi", "uvicorn")

@@ -2,11 +2,13 @@
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import json
 import os
 import re
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from importlib import invalidate_caches
@@ -19,12 +21,13 @@ import pytest
 import yaml
 from django.conf import settings
 
-from rtbridge import Config, Router
+from rtbridge import Config, Router, RPCResult, isolation
 from rtbridge.api import LocalApi
 from rtbridge.app import UNHANDLED_EVENTS
 from rtbridge.config import parse_config
 from rtbridge.hooks import HookManager
 from rtbridge.hooks.markers import ATTRIBUTE
+from rtbridge.testing import App
 
 KEYS_PAGE = "embedded-keys.md"  # its tables are generated, see test_configuration_page.py
 HOOKS_PAGE = "hooks.md"  # generated; its blocks are signatures, see test_names.py
@@ -33,7 +36,7 @@ HOOKS_PAGE = "hooks.md"  # generated; its blocks are signatures, see test_names.
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that examples can be imported from, forgotten afterwards; the sample can be imported, too."""
-    known, environ = set(sys.modules), dict(os.environ)
+    known, environ, resettable = set(sys.modules), dict(os.environ), list(isolation.RESETTABLE)
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -41,6 +44,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - known:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+    isolation.RESETTABLE[:] = resettable
     os.environ.clear()
     os.environ.update(environ)
 
@@ -105,6 +109,25 @@ def test_mounted_applications_answer(read: Callable[[str], Any], modules: Path) 
     for namespace in execute(read("docs/transports.md"), modules):
         for name in ("bridge", "starlette_app", "fastapi_app", "litestar_app", "application"):
             assert asyncio.run(_pong(namespace[name])) == {"result": {"data": {"pong": True}}}, name
+
+
+def test_hooks_of_long_lived_workers_answer(read: Callable[[str], Any], modules: Path) -> None:
+    """The page's routes with its middleware and what is around their threads."""
+    for namespace in execute(read("docs/long-lived-workers.md"), modules):
+        asyncio.run(_shop(namespace))
+
+
+async def _shop(namespace: dict[str, Any]) -> None:
+    names = ("on_boot", "on_event", "around_blocking", "router")
+    plugin = ModuleType("shop")
+    vars(plugin).update({name: namespace[name] for name in names})
+    async with App([plugin]) as app:
+        for _ in range(2):
+            assert (await app.rpc("order", "tea", user="ann")).result == RPCResult(data=3)
+        assert (await app.rpc("price", "cake")).result == RPCResult(data=5)
+        assert (await app.rpc("close", meta={"id": 42})).result == RPCResult(data=False)
+    with contextlib.closing(sqlite3.connect(namespace["database"])) as connection:
+        assert connection.execute("SELECT * FROM orders").fetchall() == [("ann", "tea")] * 2
 
 
 async def _pong(app: Any) -> Any:

@@ -1,0 +1,61 @@
+"""The server API of the embedded server, called from a worker: the parent has the server."""
+
+import asyncio
+import itertools
+from typing import Any, Final
+
+import msgspec
+
+from rtbridge.api import METHODS
+from rtbridge.codec.messages import json_decoder
+from rtbridge.errors import ApiError
+from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply
+from rtbridge.workers.link import Link
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class FramedApi:
+    """Calls that travel to the parent and their results.
+
+    Args:
+        link: To the parent.
+
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[ApiReply]] = {}
+        self._results = {name: json_decoder(result) for name, (_, result) in METHODS.items()}
+
+    async def call(self, method: str, request: Any) -> Any:
+        """See :meth:`rtbridge.Api.call`."""
+        body = _encode(request)
+        if len(body) > MAX_PAYLOAD:
+            raise ApiError(107, f"a request of {len(body):,} bytes; from a worker at most {MAX_PAYLOAD:,} travel")
+        if self._link.closed:
+            raise ApiError(100, "the parent process is gone")
+        id = next(self._numbers)
+        future = self._waiting[id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._link.drain()
+            self._link.send(ApiCall(id, method, body), len(body))
+            reply = await future
+        finally:
+            del self._waiting[id]
+        if reply.code:
+            raise ApiError(reply.code, reply.message)
+        return self._results[method](reply.result)
+
+    def reply(self, frame: ApiReply) -> None:
+        """The parent answered."""
+        future = self._waiting.get(frame.id)
+        if future is not None and not future.done():
+            future.set_result(frame)
+
+    def lost(self) -> None:
+        """The parent is gone."""
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_result(ApiReply(0, b"", 100, "the parent process is gone"))

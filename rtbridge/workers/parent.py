@@ -1,0 +1,238 @@
+"""The process that owns the sockets: what listens talks to its pool, and hooks run in its workers."""
+
+import asyncio
+import inspect
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from rtbridge import listening
+from rtbridge.api import METHODS
+from rtbridge.app import Listing, environment_of
+from rtbridge.codec.messages import json_decoder
+from rtbridge.config import Address, Config
+from rtbridge.config.fields import Section
+from rtbridge.denial import Denials
+from rtbridge.errors import ApiError
+from rtbridge.readiness import Readiness
+from rtbridge.transport.base import Transport
+from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply, Start, clean
+from rtbridge.workers.pool import Pool
+from rtbridge.workers.process import Worker
+from rtbridge.workers.supervisor import Supervisor
+from rtbridge.workers.usage import WorkerInfo
+
+log = logging.getLogger("rtbridge.workers")
+
+#: Calls that one worker holds at once where ``limits.worker_concurrency`` says nothing: enough to keep it busy while
+#: hooks wait, few enough that one that stands still takes little with it.
+WORKER_CONCURRENCY: Final = 256
+
+#: What the parent takes from the configuration once, at its start.
+RESTART: Final = (
+    "centrifuge.lazy_boot",
+    "centrifuge.name",
+    "centrifuge.pool.debug",
+    "centrifuge.proxy_address",
+    "http",
+    "rpc",
+    "rtbridge.embedded",
+    "rtbridge.grpc_reflection",
+    "rtbridge.grpc_server",
+    "rtbridge.http_proxy",
+    "rtbridge.keepalive_time",
+    "rtbridge.limits.header_size",
+    "rtbridge.limits.message_size",
+    "rtbridge.max_connection_age",
+    "rtbridge.public_url",
+    "rtbridge.rpc_token",
+    "rtbridge.secret",
+    "rtbridge.tls",
+    "status",
+)
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Parent:
+    """A configuration served by worker processes.
+
+    Args:
+        config: The configuration.
+        environment: Of the workers, without what ``server.env`` adds; this process's own by default.
+
+    """
+
+    def __init__(self, config: Config, environment: Mapping[str, str] | None = None) -> None:
+        self.config = config
+        self._started = config
+        self.readiness = Readiness()
+        limits = config.rtbridge.limits
+        unhandled = {kind: answer.exception() for kind, answer in config.rtbridge.unhandled.items()}
+        self.handler = Pool(
+            Denials(unhandled),
+            concurrency=limits.concurrency,
+            worker_concurrency=limits.worker_concurrency or WORKER_CONCURRENCY,
+            max_queue_size=config.centrifuge.pool.max_queue_size,
+            allocate_timeout=config.centrifuge.pool.allocate_timeout,
+        )
+        self._inherited = dict(os.environ if environment is None else environment)
+        self._serve_api: Callable[[str, Any], Any] | None = None
+        self._requests = {name: json_decoder(request) for name, (request, _) in METHODS.items()}
+        self._supervisor: Supervisor | None = None
+        self._swapping = asyncio.Lock()
+        self._lazy = False
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The workers, once started."""
+        assert self._supervisor is not None
+        return self._supervisor
+
+    def addresses(self) -> dict[str, Address]:
+        """What the configuration asks to listen where, by transport."""
+        return listening.addresses(self.config)
+
+    def start(self, *, lazy: bool) -> None:
+        """Start the workers; :meth:`boot` waits for the first."""
+        self._lazy = lazy
+        config = self.config
+        self._supervisor = Supervisor(
+            self.handler,
+            self.readiness,
+            config.centrifuge.pool,
+            drain_timeout=config.rtbridge.drain_timeout,
+            start=self._first_frame(config),
+            environment=self._environment(config),
+            api=self._api,
+        )
+        self._supervisor.begin(lazy=lazy)
+
+    def _first_frame(self, config: Config) -> Callable[[int], Start]:
+        pickled, path, lazy = pickle.dumps(config), list(sys.path), self._lazy
+        return lambda number: Start(number, pickled, path, lazy)
+
+    def _environment(self, config: Config) -> dict[str, str]:
+        return {**self._inherited, **environment_of(config)}
+
+    async def boot(self) -> Worker | None:
+        """Wait until a worker has booted; with lazy workers there is nothing to wait for.
+
+        Raises:
+            PluginError: No worker boots.
+
+        """
+        return None if self._lazy else await asyncio.shield(self.supervisor.first)
+
+    def transports(self) -> list[Transport]:
+        """Everything that the configuration asks to listen, not yet started."""
+        return listening.transports(self, bind_api=self._bind)
+
+    def _bind(self, serve: Callable[[str, Any], Any]) -> None:
+        self._serve_api = serve
+
+    async def ready(self) -> None:
+        """Have ``on_ready`` hooks run, in every worker."""
+        self.supervisor.serving()
+
+    def listing(self) -> Listing | None:
+        """What the workers serve, once one is ready."""
+        ready = self.supervisor.listing
+        return None if ready is None else ready.listing
+
+    def warnings(self) -> Sequence[str]:
+        """What the workers think that an operator should know, once one is ready."""
+        ready = self.supervisor.listing
+        return () if ready is None else ready.warnings
+
+    def workers(self) -> list[WorkerInfo]:
+        """Every worker there is."""
+        return self.supervisor.snapshot()
+
+    def restart_keys(self, config: Config) -> list[str]:
+        """The keys of another configuration that only a restart brings into force, because they differ."""
+        return [
+            path for path in changed(self._started, config) if any(f"{path}.".startswith(f"{key}.") for key in RESTART)
+        ]
+
+    async def reload(self, config: Config, environment: Mapping[str, str] | None = None) -> None:
+        """Replace all workers, one by one, by ones of this configuration; nothing under way is lost.
+
+        What the parent itself took from the configuration at its start stays as it is.
+
+        Raises:
+            PluginError: A successor does not start; the workers that were not replaced yet go on, with what they have.
+            TimeoutError: It takes longer than ``centrifuge.pool.reset_timeout``.
+
+        """
+        async with self._swapping:
+            before, inherited = self.config, self._inherited
+            if environment is not None:
+                self._inherited = dict(environment)
+            self._configure(config)
+            try:
+                await self.supervisor.swap()
+            except BaseException:
+                self._inherited = inherited
+                self._configure(before)
+                raise
+            self.config = config
+
+    def _configure(self, config: Config) -> None:
+        self.supervisor.configure(
+            config.centrifuge.pool,
+            drain_timeout=config.rtbridge.drain_timeout,
+            start=self._first_frame(config),
+            environment=self._environment(config),
+        )
+
+    async def stop(self, transports: Sequence[Transport]) -> None:
+        """Close listeners, let what is under way end, bounded by ``drain_timeout``, and end the workers."""
+        self.readiness.hold("stop", "stopping")
+        if self._supervisor is not None:
+            self._supervisor.end_streams()
+        timeout = self.config.rtbridge.drain_timeout
+        for result in await asyncio.gather(*(t.stop(timeout) for t in transports), return_exceptions=True):
+            if isinstance(result, BaseException):
+                log.error("a listener did not close: %s", result, exc_info=result)
+        await self.shutdown()
+
+    async def shutdown(self) -> None:
+        """End the workers."""
+        if self._supervisor is not None:
+            await self._supervisor.stop()
+
+    def _api(self, worker: Worker, frame: ApiCall) -> None:
+        """Answer a call of the server API that a hook made."""
+        try:
+            if self._serve_api is None:
+                raise ApiError(108, "no server API in this process: rtbridge.embedded is not configured")
+            if frame.method not in self._requests:
+                raise ApiError(107)
+            result = self._serve_api(frame.method, self._requests[frame.method](frame.request))
+            assert not inspect.isawaitable(result)
+            body = _encode(result)
+            if len(body) > MAX_PAYLOAD:
+                raise ApiError(107, f"a result of {len(body):,} bytes; to a worker at most {MAX_PAYLOAD:,} travel")
+            reply = ApiReply(frame.id, body)
+        except ApiError as exc:
+            reply = ApiReply(frame.id, b"", exc.code, clean(exc.message))
+        except Exception:
+            log.exception("the server API failed: %s", frame.method)
+            reply = ApiReply(frame.id, b"", 100, "internal server error")
+        worker.send(reply, len(reply.result))
+
+
+def changed(before: object, after: object, path: str = "") -> list[str]:
+    """The keys that differ, as deep as both sides have a section."""
+    if isinstance(before, Section) and type(before) is type(after):
+        found: list[str] = []
+        for name in before.__struct_fields__:
+            found += changed(getattr(before, name), getattr(after, name), f"{path}.{name}" if path else name)
+        return found
+    return [] if before == after else [path]

@@ -1,0 +1,311 @@
+"""Hands calls to workers, least loaded first, and answers itself where no worker does."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from rtbridge.bridge import Reply
+from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.codec import JSON, PROTO
+from rtbridge.deadlines import Deadlines
+from rtbridge.denial import Denials, Throttle
+from rtbridge.errors import InvalidMessage
+from rtbridge.events import Call, Event, Outcome
+from rtbridge.handler import Open, Opened, Refused, Unary, Wire
+from rtbridge.workers.frames import MAX_PAYLOAD, ROUTE, Answer
+from rtbridge.workers.held import Held
+from rtbridge.workers.process import Worker
+from rtbridge.workers.requests import publication_of, request_of
+
+log = logging.getLogger("rtbridge.workers")
+
+#: Share of the caller's time that a call may wait for a worker: for a busy one to come free, and for a first one to
+#: start, where there is nothing better to do.
+_WAIT_BUSY: Final = 0.5
+_WAIT_STARTING: Final = 0.9
+
+#: Seconds to wait for a busy worker where the caller names no deadline.
+_WAIT_DEFAULT: Final = 0.5
+
+#: What a transport needs to know of an answer that is one.
+_ANSWERED: Final = Outcome()
+
+
+class Unavailable(Exception):
+    """No worker takes the call; the text says why."""
+
+
+class Pool:
+    """A :class:`rtbridge.handler.Handler` whose hooks run in workers.
+
+    Args:
+        denials: What a call is answered that no worker answers.
+        concurrency: Calls that all workers hold at most.
+        worker_concurrency: Calls that one worker holds at most.
+        max_queue_size: Calls that may wait; 0 for no bound.
+        allocate_timeout: Seconds that a call may wait, beside its own deadline.
+        clock: Measures deadlines.
+
+    Attributes:
+        deadlines: Of the calls that workers hold.
+        hopeless: Why no worker is to be expected soon; "" while one is.
+        crowded: Called when a call has to wait although workers are there.
+
+    """
+
+    def __init__(
+        self,
+        denials: Denials,
+        *,
+        concurrency: int,
+        worker_concurrency: int,
+        max_queue_size: int,
+        allocate_timeout: float,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.clock = clock
+        self.deadlines = Deadlines()
+        self.hopeless = ""
+        self.crowded: Callable[[], None] = lambda: None
+        self._denials = denials
+        self._concurrency = concurrency
+        self._each = worker_concurrency
+        self._max_queue = max_queue_size
+        self._allocate = allocate_timeout
+        self._rotation: list[Worker] = []
+        self._line: deque[asyncio.Future[Worker]] = deque()
+        self._active = 0
+        self._turn = 0
+        self._throttle = Throttle(clock)
+
+    # Workers.
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a worker."""
+        return len(self._line)
+
+    @property
+    def active(self) -> int:
+        """Calls that workers hold, and those promised to them."""
+        return self._active
+
+    def join(self, worker: Worker) -> None:
+        """Give calls to this one, too."""
+        if worker not in self._rotation:
+            self._rotation.append(worker)
+        self._serve_line()
+
+    def leave(self, worker: Worker) -> None:
+        """Give no new calls to this one."""
+        if worker in self._rotation:
+            self._rotation.remove(worker)
+
+    def freed(self) -> None:
+        """Some worker has one call less."""
+        self._active -= 1
+        if self._line:
+            self._serve_line()
+
+    def give_up(self, why: str) -> None:
+        """No worker is to be expected soon, so who waits need not; "" takes it back."""
+        self.hopeless = why
+        if why and not self._rotation:
+            while self._line:
+                future = self._line.popleft()
+                if not future.done():
+                    future.set_exception(Unavailable(why))
+
+    # Choosing.
+
+    def _take(self) -> Worker | None:
+        """The least loaded worker, with one more call promised to it."""
+        best = None
+        rotation = self._rotation
+        count = len(rotation)
+        for index in range(self._turn, self._turn + count):  # equals take turns
+            worker = rotation[index % count]
+            if best is None or worker.load < best.load:
+                best = worker
+        self._turn = (self._turn + 1) % count if count else 0
+        if best is None or best.load >= self._each or self._active >= self._concurrency:
+            return None
+        best.load += 1
+        self._active += 1
+        return best
+
+    def _serve_line(self) -> None:
+        while self._line:
+            worker = self._take()
+            if worker is None:
+                return
+            future = self._line.popleft()
+            while future.done() and self._line:
+                future = self._line.popleft()
+            if future.done():
+                self._return(worker)
+            else:
+                future.set_result(worker)
+
+    def _return(self, worker: Worker) -> None:
+        worker.load -= 1
+        self._active -= 1
+
+    async def _wait(self, call: Call) -> Worker:
+        """A worker, with one more call promised to it.
+
+        Raises:
+            Unavailable: There is none, and none in time.
+
+        """
+        if not self._rotation and self.hopeless:
+            raise Unavailable(f"no worker runs: {self.hopeless}")
+        if self._max_queue and len(self._line) >= self._max_queue:
+            raise Unavailable(f"{len(self._line)} calls wait for a worker already; see centrifuge.pool.max_queue_size")
+        busy, remaining = bool(self._rotation), call.time_remaining()
+        if remaining is not None:
+            limit = min(self._allocate, remaining * (_WAIT_BUSY if busy else _WAIT_STARTING))
+        else:
+            limit = min(self._allocate, _WAIT_DEFAULT) if busy else self._allocate
+        future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._line.append(future)
+        if busy:
+            self.crowded()
+        try:
+            async with asyncio.timeout(limit):
+                worker = await future
+        except BaseException as exc:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._return(future.result())
+                self._serve_line()
+            elif future in self._line:
+                self._line.remove(future)
+            if isinstance(exc, TimeoutError):
+                why = "every worker is busy" if busy else "no worker is ready yet"
+                raise Unavailable(f"{why}, after {limit:.2f} s") from exc
+            raise
+        if worker.state == "ended":  # between the promise and now
+            self._return(worker)
+            return await self._wait(call)
+        return worker
+
+    def _send(self, worker: Worker, send: Callable[[Worker], Held]) -> Held:
+        """Have a promised worker hold a call.
+
+        Raises:
+            Unavailable: It cannot travel.
+
+        """
+        try:
+            return send(worker)
+        except BaseException as exc:
+            self._return(worker)
+            if isinstance(exc, InvalidMessage):
+                raise Unavailable(str(exc)) from exc
+            raise
+
+    # Calls.
+
+    def unary(self, kind: str, wire: Wire) -> Unary:
+        """See :meth:`rtbridge.handler.Handler.unary`."""
+
+        route = ROUTE[kind, wire]
+
+        async def answer(body: bytes, call: Call) -> Reply:
+            try:
+                worker = self._take() or await self._wait(call)
+                held = self._send(worker, lambda worker: worker.ask(route, body, call))
+            except Unavailable as exc:
+                return self._failed(kind, wire, str(exc))
+            try:
+                given = await held.future
+            except asyncio.CancelledError:
+                worker.cancel(held)
+                raise
+            if isinstance(given, Answer) and not given.failure:
+                return Reply(_ANSWERED, given.payload)
+            return self._reply(kind, wire, given)
+
+        return answer
+
+    def stream(self, kind: str) -> Open:
+        """See :meth:`rtbridge.handler.Handler.stream`."""
+
+        route = ROUTE[kind, "proto"]
+
+        async def start(body: bytes, call: Call, incoming: AsyncIterator[bytes] | None) -> Opened:
+            try:
+                worker = self._take() or await self._wait(call)
+                held = self._send(worker, lambda worker: worker.open(route, body, call, incoming))
+            except Unavailable as exc:
+                return Opened(self._failed(kind, "proto", str(exc)), None)
+            given = await self._given(worker, held)
+            reply = self._reply(kind, "proto", given)
+            more = isinstance(given, Answer) and given.stream
+            return Opened(reply, held.stream if more else None)
+
+        return start
+
+    async def refuse(self, refused: Refused, call: Call) -> Reply:
+        """See :meth:`rtbridge.handler.Handler.refuse`."""
+        if len(refused.raw) > MAX_PAYLOAD:
+            refused = refused._replace(raw=b"")
+        return await self._travel(
+            refused.kind or "invalid", refused.wire or "proto", call, lambda worker: worker.refuse(refused, call)
+        )
+
+    async def event(self, event: Event) -> Reply:
+        """See :meth:`rtbridge.handler.Handler.event`."""
+        return await self._travel(
+            event.kind,
+            "proto",
+            event.call,
+            lambda worker: worker.ask(ROUTE[event.kind, "proto"], request_of(event), event.call),
+        )
+
+    async def event_stream(self, event: Event) -> Opened:
+        """See :meth:`rtbridge.handler.Handler.event_stream`."""
+        incoming = event.call.incoming
+        later = None if incoming is None else _written(incoming)
+        return await self.stream(event.kind)(request_of(event), event.call, later)
+
+    async def _travel(self, kind: str, wire: Wire, call: Call, send: Callable[[Worker], Held]) -> Reply:
+        try:
+            worker = self._take() or await self._wait(call)
+            held = self._send(worker, send)
+        except Unavailable as exc:
+            return self._failed(kind, wire, str(exc))
+        return self._reply(kind, wire, await self._given(worker, held))
+
+    async def _given(self, worker: Worker, held: Held) -> Answer | str:
+        try:
+            return await held.future
+        except asyncio.CancelledError:
+            worker.cancel(held)
+            raise
+
+    def _reply(self, kind: str, wire: Wire, given: Answer | str) -> Reply:
+        if isinstance(given, str):
+            return self._failed(kind, wire, given)
+        if given.failure == "lost":
+            return self._failed(kind, wire, given.why)
+        if given.failure:
+            return Reply(Outcome(failure=given.failure, why=given.why), b"")  # type: ignore[arg-type]
+        return Reply(_ANSWERED, given.payload)
+
+    def _failed(self, kind: str, wire: Wire, why: str) -> Reply:
+        outcome = self._denials.failed(kind, why)
+        if (held := self._throttle.admit(f"{kind} {why[:20]}")) is not None:
+            more = f" ({held} more like it since the last time)" if held else ""
+            log.warning("%s → %s: %s%s", kind, outcome.label, why, more)
+        if outcome.failure is not None:
+            return Reply(outcome, b"")
+        codec = (PROTO if wire == "proto" else JSON)[kind]
+        return Reply(outcome, codec.encode(outcome, self.clock))
+
+
+async def _written(incoming: AsyncIterator[object]) -> AsyncIterator[bytes]:
+    async for publication in incoming:
+        yield publication_of(publication)  # type: ignore[arg-type]
