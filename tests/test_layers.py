@@ -59,6 +59,7 @@ LAYERS: dict[str, set[str]] = {
         "bridge",
         "denial",
         "deadlines",
+        "hooks",
         "codec",
         "api",
         "events",

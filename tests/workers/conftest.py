@@ -124,7 +124,7 @@ class Project:
 def configuration(plugins: list[str], pool: dict[str, Any], **own: Any) -> Config:
     sections = {name: own.pop(name) for name in ("server", "rpc") if name in own}
     lazy = own.pop("lazy_boot", False)
-    given = {
+    given: dict[str, Any] = {
         "version": "3",
         "centrifuge": {"pool": {"destroy_timeout": "5s", **pool}, "lazy_boot": lazy},
         "logs": {"level": "warning"},
