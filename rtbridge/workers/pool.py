@@ -191,20 +191,12 @@ class Pool:
             return await self._wait(call)
         return worker
 
-    def _send(self, worker: Worker, send: Callable[[Worker], Held]) -> Held:
-        """Have a promised worker hold a call.
-
-        Raises:
-            Unavailable: It cannot travel.
-
-        """
-        try:
-            return send(worker)
-        except BaseException as exc:
-            self._return(worker)
-            if isinstance(exc, InvalidMessage):
-                raise Unavailable(str(exc)) from exc
-            raise
+    def _unsent(self, worker: Worker, kind: str, wire: Wire, exc: BaseException) -> Reply:
+        """What a call is answered that a promised worker could not be given."""
+        self._return(worker)
+        if isinstance(exc, InvalidMessage):
+            return self._failed(kind, wire, str(exc))
+        raise exc
 
     # Calls.
 
@@ -215,10 +207,15 @@ class Pool:
 
         async def answer(body: bytes, call: Call) -> Reply:
             try:
-                worker = self._take() or await self._wait(call)
-                held = self._send(worker, lambda worker: worker.ask(route, body, call))
+                worker = self._take()
+                if worker is None:
+                    worker = await self._wait(call)
             except Unavailable as exc:
                 return self._failed(kind, wire, str(exc))
+            try:
+                held = worker.ask(route, body, call)
+            except BaseException as exc:
+                return self._unsent(worker, kind, wire, exc)
             try:
                 given = await held.future
             except asyncio.CancelledError:
@@ -238,9 +235,12 @@ class Pool:
         async def start(body: bytes, call: Call, incoming: AsyncIterator[bytes] | None) -> Opened:
             try:
                 worker = self._take() or await self._wait(call)
-                held = self._send(worker, lambda worker: worker.open(route, body, call, incoming))
             except Unavailable as exc:
                 return Opened(self._failed(kind, "proto", str(exc)), None)
+            try:
+                held = worker.open(route, body, call, incoming)
+            except BaseException as exc:
+                return Opened(self._unsent(worker, kind, "proto", exc), None)
             given = await self._given(worker, held)
             reply = self._reply(kind, "proto", given)
             more = isinstance(given, Answer) and given.stream
@@ -274,9 +274,12 @@ class Pool:
     async def _travel(self, kind: str, wire: Wire, call: Call, send: Callable[[Worker], Held]) -> Reply:
         try:
             worker = self._take() or await self._wait(call)
-            held = self._send(worker, send)
         except Unavailable as exc:
             return self._failed(kind, wire, str(exc))
+        try:
+            held = send(worker)
+        except BaseException as exc:
+            return self._unsent(worker, kind, wire, exc)
         return self._reply(kind, wire, await self._given(worker, held))
 
     async def _given(self, worker: Worker, held: Held) -> Answer | str:

@@ -54,6 +54,7 @@ State = Literal["starting", "ready", "blocked", "retiring", "ended"]
 #: worker's bridge keeps more, so that it is heard first.
 _MARGIN_SHARE: Final = 0.04
 _MARGIN_MAX: Final = 0.02
+_MARGIN_FROM: Final = _MARGIN_MAX / _MARGIN_SHARE
 
 #: Seconds that a cancelled call has to end before its worker is given up.
 _GRACE: Final = 1.0
@@ -202,8 +203,11 @@ class Worker:
         self.last_call = now
         limit, until = self._exec_ttl, call.deadline
         if until is not None:
-            remaining = max(0.0, until - now)
-            remaining -= min(remaining * _MARGIN_SHARE, _MARGIN_MAX)
+            remaining = until - now
+            if remaining >= _MARGIN_FROM:
+                remaining -= _MARGIN_MAX
+            else:
+                remaining = max(0.0, remaining - remaining * _MARGIN_SHARE)
             if not limit or remaining < limit:
                 limit = remaining
         elif not limit:

@@ -415,22 +415,28 @@ class Supervisor:
         async with asyncio.timeout(self._settings.reset_timeout or None):
             wanted = workers_of(self._settings)
             regular = [slot for slot in self._slots if not slot.extra]
+            for slot in regular[wanted:]:
+                self._close(slot)
             for slot in self._slots[:]:
-                if slot in regular[wanted:]:
-                    self._close(slot)
-                    continue
-                async with slot.lock:
-                    try:
-                        worker = await self._spawn(slot)
-                    except _NotStarted as exc:
-                        raise PluginError(
-                            str(exc) if exc.final else f"worker {slot.number} does not start: {exc}"
-                        ) from exc
-                    slot.failures = 0
-                    self._readiness.release(slot.who)
-                    self._install(slot, worker)
+                await self._swap_one(slot)
             for number in range(len(regular) + 1, wanted + 1):
-                self._add(_Slot(number))
+                slot = _Slot(number)
+                self._slots.append(slot)
+                try:
+                    await self._swap_one(slot)
+                except BaseException:
+                    self._slots.remove(slot)
+                    raise
+
+    async def _swap_one(self, slot: _Slot) -> None:
+        async with slot.lock:
+            try:
+                worker = await self._spawn(slot)
+            except _NotStarted as exc:
+                raise PluginError(str(exc) if exc.final else f"worker {slot.number} does not start: {exc}") from exc
+            slot.failures = 0
+            self._readiness.release(slot.who)
+            self._install(slot, worker)
 
     # For people.
 

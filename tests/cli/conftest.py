@@ -102,7 +102,7 @@ def chat(project: Project) -> Project:
     project.write("chat/hooks.py", PLUGIN)
     project.config(
         """
-        centrifuge: {proxy_address: "tcp://127.0.0.1:0"}
+        centrifuge: {proxy_address: "tcp://127.0.0.1:0", pool: {num_workers: 1}}
         rtbridge:
           plugins: [chat.hooks]
           entry_points: false

@@ -14,7 +14,7 @@ Start = Callable[..., Any]
 
 def test_the_table_says_what_listens_where(chat: Any, serve: Start) -> None:
     """Wire, address as bound, TLS, secret, plugins and answered events are printed before `ready`."""
-    process = serve()
+    process = serve("-o", "centrifuge.pool.num_workers=2")
     grpc, http = process.address("gRPC"), process.address("HTTP")
     assert grpc.startswith("127.0.0.1:")
     assert not grpc.endswith(":0")

@@ -122,11 +122,11 @@ class Project:
 
 
 def configuration(plugins: list[str], pool: dict[str, Any], **own: Any) -> Config:
-    sections = {name: own.pop(name) for name in ("server", "rpc") if name in own}
+    sections: dict[str, Any] = {name: own.pop(name) for name in ("server", "rpc") if name in own}
     lazy = own.pop("lazy_boot", False)
     given: dict[str, Any] = {
         "version": "3",
-        "centrifuge": {"pool": {"destroy_timeout": "5s", **pool}, "lazy_boot": lazy},
+        "centrifuge": {"proxy_address": None, "pool": {"destroy_timeout": "5s", **pool}, "lazy_boot": lazy},
         "logs": {"level": "warning"},
         "rtbridge": {"entry_points": False, "plugins": plugins, "drain_timeout": "5s", **own},
         **sections,
