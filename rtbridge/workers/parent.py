@@ -72,15 +72,8 @@ class Parent:
         self.config = config
         self._started = config
         self.readiness = Readiness()
-        limits = config.rtbridge.limits
         unhandled = {kind: answer.exception() for kind, answer in config.rtbridge.unhandled.items()}
-        self.handler = Pool(
-            Denials(unhandled),
-            concurrency=limits.concurrency,
-            worker_concurrency=limits.worker_concurrency or WORKER_CONCURRENCY,
-            max_queue_size=config.centrifuge.pool.max_queue_size,
-            allocate_timeout=config.centrifuge.pool.allocate_timeout,
-        )
+        self.handler = Pool(Denials(unhandled), **_bounds(config))
         self._inherited = dict(os.environ if environment is None else environment)
         self._serve_api: Callable[[str, Any], Any] | None = None
         self._requests = {name: json_decoder(request) for name, (request, _) in METHODS.items()}
@@ -184,6 +177,7 @@ class Parent:
             self.config = config
 
     def _configure(self, config: Config) -> None:
+        self.handler.configure(**_bounds(config))
         self.supervisor.configure(
             config.centrifuge.pool,
             drain_timeout=config.rtbridge.drain_timeout,
@@ -226,6 +220,16 @@ class Parent:
             log.exception("the server API failed: %s", frame.method)
             reply = ApiReply(frame.id, b"", 100, "internal server error")
         worker.send(reply, len(reply.result))
+
+
+def _bounds(config: Config) -> dict[str, Any]:
+    limits, pool = config.rtbridge.limits, config.centrifuge.pool
+    return {
+        "concurrency": limits.concurrency,
+        "worker_concurrency": limits.worker_concurrency or WORKER_CONCURRENCY,
+        "max_queue_size": pool.max_queue_size,
+        "allocate_timeout": pool.allocate_timeout,
+    }
 
 
 def changed(before: object, after: object, path: str = "") -> list[str]:

@@ -45,7 +45,7 @@ class Pool:
         concurrency: Calls that all workers hold at most.
         worker_concurrency: Calls that one worker holds at most.
         max_queue_size: Calls that may wait; 0 for no bound.
-        allocate_timeout: Seconds that a call may wait, beside its own deadline.
+        allocate_timeout: Seconds that a call may wait, beside its own deadline; 0 for no bound.
         clock: Measures deadlines.
 
     Attributes:
@@ -70,15 +70,26 @@ class Pool:
         self.hopeless = ""
         self.crowded: Callable[[], None] = lambda: None
         self._denials = denials
-        self._concurrency = concurrency
-        self._each = worker_concurrency
-        self._max_queue = max_queue_size
-        self._allocate = allocate_timeout
+        self.configure(
+            concurrency=concurrency,
+            worker_concurrency=worker_concurrency,
+            max_queue_size=max_queue_size,
+            allocate_timeout=allocate_timeout,
+        )
         self._rotation: list[Worker] = []
         self._line: deque[asyncio.Future[Worker]] = deque()
         self._active = 0
         self._turn = 0
         self._throttle = Throttle(clock)
+
+    def configure(
+        self, *, concurrency: int, worker_concurrency: int, max_queue_size: int, allocate_timeout: float
+    ) -> None:
+        """Change the bounds; calls that wait already keep theirs."""
+        self._concurrency = concurrency
+        self._each = worker_concurrency
+        self._max_queue = max_queue_size
+        self._allocate = allocate_timeout or None
 
     # Workers.
 
@@ -164,11 +175,8 @@ class Pool:
             raise Unavailable(f"no worker runs: {self.hopeless}")
         if self._max_queue and len(self._line) >= self._max_queue:
             raise Unavailable(f"{len(self._line)} calls wait for a worker already; see centrifuge.pool.max_queue_size")
-        busy, remaining = bool(self._rotation), call.time_remaining()
-        if remaining is not None:
-            limit = min(self._allocate, remaining * (_WAIT_BUSY if busy else _WAIT_STARTING))
-        else:
-            limit = min(self._allocate, _WAIT_DEFAULT) if busy else self._allocate
+        busy = bool(self._rotation)
+        limit = self._patience(busy, call.time_remaining())
         future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._line.append(future)
         if busy:
@@ -190,6 +198,13 @@ class Pool:
             self._return(worker)
             return await self._wait(call)
         return worker
+
+    def _patience(self, busy: bool, remaining: float | None) -> float | None:
+        """Seconds that a call may wait for a worker; None for as long as it takes."""
+        own = _WAIT_DEFAULT if busy else None
+        if remaining is not None:
+            own = remaining * (_WAIT_BUSY if busy else _WAIT_STARTING)
+        return min((each for each in (own, self._allocate) if each is not None), default=None)
 
     def _unsent(self, worker: Worker, kind: str, wire: Wire, exc: BaseException) -> Reply:
         """What a call is answered that a promised worker could not be given."""

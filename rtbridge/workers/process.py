@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from rtbridge.deadlines import Deadlines
@@ -49,6 +50,9 @@ from rtbridge.workers.link import Link
 log = logging.getLogger("rtbridge.workers")
 
 State = Literal["starting", "ready", "blocked", "retiring", "ended"]
+
+#: What the process runs.
+_PROGRAM: Final = Path(__file__).with_name("__main__.py")
 
 #: Part of the caller's time that the parent keeps for an answer of its own to travel in, and its bound in seconds. The
 #: worker's bridge keeps more, so that it is heard first.
@@ -137,16 +141,16 @@ class Worker:
     async def start(self, start: Start, environment: Mapping[str, str]) -> None:
         """Start the process; :attr:`started` says later whether it is ready."""
         ours, theirs = socket.socketpair()
+        await self.attach(ours)
         with theirs:
             # A session of its own: Ctrl-C in a terminal is for the parent, which ends its workers in order.
             self.process = subprocess.Popen(  # noqa: ASYNC220, S603  # a few ms; ourselves, with numbers
-                [sys.executable, "-P", "-m", "rtbridge.workers", str(theirs.fileno()), str(start.number)],
+                [sys.executable, "-P", str(_PROGRAM), str(theirs.fileno()), str(start.number)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 env=dict(environment),
                 start_new_session=True,
             )
-        await self.attach(ours)
         self._watch_exit(self.process)
         self._link.send(start)
 

@@ -76,7 +76,6 @@ class Supervisor:
         pool: Hands calls to them.
         readiness: Is told when not all is well.
         settings: The section ``centrifuge.pool``.
-        threads: Seconds and counts of the rest of the configuration.
         drain_timeout: Seconds that a worker gets to end the calls that it holds.
         start: Makes the first frame for a worker, by its number.
         environment: Of the workers.
@@ -178,9 +177,11 @@ class Supervisor:
         self._workers.add(worker)
         try:
             await worker.start(self._start(slot.number), self._environment)
-        except OSError as exc:
+        except BaseException as exc:
             self._workers.discard(worker)
-            raise _NotStarted(f"it cannot be started: {exc.strerror}") from exc
+            if isinstance(exc, OSError):
+                raise _NotStarted(f"it cannot be started: {exc.strerror}") from exc
+            raise
         timeout = self._settings.allocate_timeout
         try:
             async with asyncio.timeout(timeout or None):

@@ -12,6 +12,7 @@ import pytest
 from rtbridge.errors import PluginError
 from rtbridge.workers.frames import Item
 from rtbridge.workers.parent import Parent
+from rtbridge.workers.process import _PROGRAM
 from tests.workers.conftest import HOOKS, Pool, Project, configuration, soon, stopped, until
 
 Start = Callable[..., Awaitable[Pool]]
@@ -201,9 +202,7 @@ async def test_a_worker_ends_when_its_parent_does(start: Start, project: Project
     import sys
 
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "rtbridge.workers", str(theirs.fileno()), "1"], pass_fds=[theirs.fileno()]
-        )
+        subprocess.Popen([sys.executable, "-P", str(_PROGRAM), str(theirs.fileno()), "1"], pass_fds=[theirs.fileno()])
         for _, theirs in ends
     ]
     from rtbridge.workers.frames import Start as First
