@@ -21,18 +21,23 @@ _COLOURS: Final = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;
 _CONTINUED: Final = "    | "
 
 
-def setup(level: Level = "info", encoding: Encoding = "console", stream: TextIO | None = None) -> None:
+def setup(
+    level: Level = "info", encoding: Encoding = "console", stream: TextIO | None = None, *, worker: int = 0
+) -> None:
     """Send every record of the process to one stream, in place of what was set up before.
 
     Args:
         level: The least severe level that is logged.
         encoding: Lines for people, or one JSON object for each record.
         stream: Where to; standard error by default.
+        worker: The number of the worker process, which lines and objects show; 0 in a process that is none.
 
     """
     out: TextIO = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
-    handler.setFormatter(JsonFormatter() if encoding == "json" else ConsoleFormatter(colours=out.isatty()))
+    colours = out.isatty()
+    json_lines = encoding == "json"
+    handler.setFormatter(JsonFormatter(worker) if json_lines else ConsoleFormatter(colours=colours, worker=worker))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -43,7 +48,16 @@ def setup(level: Level = "info", encoding: Encoding = "console", stream: TextIO 
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object on each line: ``ts``, ``level``, ``logger``, ``msg``, the fields of the event, ``exception``."""
+    """One JSON object on each line: ``ts``, ``level``, ``logger``, ``msg``, the fields of the event, ``exception``.
+
+    Args:
+        worker: The number of the worker process, as ``worker``; 0 to leave it out.
+
+    """
+
+    def __init__(self, worker: int = 0) -> None:
+        super().__init__()
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -53,6 +67,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "msg": record.getMessage(),
         }
+        if self._worker:
+            own["worker"] = self._worker
         if trace := _trace(self, record):
             own["exception"] = trace
         return json.dumps(own | {k: v for k, v in _event(record).items() if k not in own}, default=repr)
@@ -63,11 +79,13 @@ class ConsoleFormatter(logging.Formatter):
 
     Args:
         colours: Colour the level; for terminals.
+        worker: The number of the worker process, before the message; 0 to leave it out.
 
     """
 
-    def __init__(self, *, colours: bool = False) -> None:
+    def __init__(self, *, colours: bool = False, worker: int = 0) -> None:
         super().__init__()
+        self._worker = f"worker {worker}: " if worker else ""
         self._colours = colours
         self._second = (-1, "")
 
@@ -83,7 +101,7 @@ class ConsoleFormatter(logging.Formatter):
         # A line break in the constant part of a message is meant; one in what was filled in may be a client's.
         first, *more = record.getMessage().split("\n") if "\n" in str(record.msg) else [record.getMessage()]
         more += _trace(self, record).splitlines()
-        lines = [f"{time}.{int(record.msecs):03d} {level} {record.name:<15} {printable(first)}"]
+        lines = [f"{time}.{int(record.msecs):03d} {level} {record.name:<15} {self._worker}{printable(first)}"]
         return "\n".join([*lines, *(_CONTINUED + printable(line) for line in more)])
 
 

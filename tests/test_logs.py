@@ -371,3 +371,16 @@ async def test_the_memory_transport_logs_no_payload_either() -> None:
     records = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert sum("ms" in record for record in records) == 6 * len(MODES)
     assert CANARY not in stream.getvalue()
+
+
+@pytest.mark.parametrize("worker", [0, 2])
+def test_a_worker_says_which_one_it_is(worker: int) -> None:
+    """Several processes end in one log."""
+    stream = io.StringIO()
+    logs.setup("info", "console", stream, worker=worker)
+    logging.getLogger("a").info("text")
+    assert stream.getvalue().endswith(f"a               {'worker 2: ' if worker else ''}text\n")
+    stream = io.StringIO()
+    logs.setup("info", "json", stream, worker=worker)
+    logging.getLogger("a").info("text")
+    assert json.loads(stream.getvalue()).get("worker", 0) == worker

@@ -86,7 +86,7 @@ class _Child:
             return 1  # the parent left before it said a word
         sys.path[:] = start.path
         config: Config = pickle.loads(start.config)  # noqa: S301  # from our own parent, over a socket nobody else has
-        logs.setup(config.logs.level, config.logs.encoding)
+        logs.setup(config.logs.level, config.logs.encoding, worker=start.number)
         try:
             runtime = await self._boot(link, config, lazy=start.lazy)
         except SetupError as exc:

@@ -232,3 +232,12 @@ application = rtbridge.asgi(config=".rr.yaml", plugins=["chat.hooks"])
 assert_type(METHODS["connect"].event, type[Event])
 assert_type(METHODS["connect"].stream, Literal["", "out", "both"])
 assert_type(METHODS["connect"].hook, str)
+
+
+class Cache:
+    def reset(self) -> None: ...
+
+
+assert_type(rtbridge.resettable(Cache()), Cache)
+assert_type(rtbridge.current_event(), Event | None)
+assert_type(rtbridge.dump(Login(token="t"), 1, "two"), Login)
