@@ -96,13 +96,7 @@ class Supervisor:
     ) -> None:
         self._pool = pool
         self._readiness = readiness
-        self._settings = settings
-        self._limits = settings.supervisor or Limits()
-        self._supervised = settings.supervisor is not None
-        self._max_jobs = settings.max_jobs or sys.maxsize
-        self._drain_timeout = drain_timeout
-        self._start = start
-        self._environment = environment
+        self.configure(settings, drain_timeout=drain_timeout, start=start, environment=environment)
         self._slots: list[_Slot] = []
         self._workers: set[Worker] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -379,12 +373,15 @@ class Supervisor:
         extras = sum(slot.extra for slot in self._slots)
         if not self._pool.waiting or self._stopping or extras >= allocator.max_workers:
             return
-        taken = {slot.number for slot in self._slots}
-        number = next(n for n in range(1, len(taken) + 2) if n not in taken)
-        log.info("every worker is busy: worker %d is started beside them", number)
-        self._add(_Slot(number, extra=True))
+        slot = _Slot(self._free_number(), extra=True)
+        log.info("every worker is busy: worker %d is started beside them", slot.number)
+        self._add(slot)
         pause = 1 / allocator.spawn_rate
         self._growing = asyncio.get_running_loop().call_later(pause, self._grow, allocator)
+
+    def _free_number(self) -> int:
+        taken = {slot.number for slot in self._slots}
+        return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
     def _shrink(self) -> None:
         allocator = self._settings.dynamic_allocator
@@ -416,18 +413,19 @@ class Supervisor:
         async with asyncio.timeout(self._settings.reset_timeout or None):
             wanted = workers_of(self._settings)
             regular = [slot for slot in self._slots if not slot.extra]
-            for slot in regular[wanted:]:
-                self._close(slot)
-            for slot in self._slots[:]:
+            surplus = regular[wanted:]
+            for slot in [slot for slot in self._slots if slot not in surplus]:
                 await self._swap_one(slot)
-            for number in range(len(regular) + 1, wanted + 1):
-                slot = _Slot(number)
+            for _ in range(len(regular), wanted):
+                slot = _Slot(self._free_number())
                 self._slots.append(slot)
                 try:
                     await self._swap_one(slot)
                 except BaseException:
                     self._slots.remove(slot)
                     raise
+            for slot in surplus:
+                self._close(slot)
 
     async def _swap_one(self, slot: _Slot) -> None:
         async with slot.lock:

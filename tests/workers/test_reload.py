@@ -47,6 +47,10 @@ async def test_a_reload_that_fails_leaves_everything_as_it_was(start: Start, pro
     assert await pool.ready(2) == before
     assert (await pool.ask()).data == 1
     assert pool.parent.readiness.ready
+    fewer = configuration(["plugged"], {"num_workers": 1})
+    with pytest.raises(PluginError, match="plugin plugged cannot be imported"):
+        await soon(pool.parent.reload(fewer))
+    assert await pool.ready(2) == before
     project.write("plugged.py", "import os; os._exit(3)")
     with pytest.raises(PluginError, match="worker 1 does not start: it exited with code 3"):
         await soon(pool.parent.reload(pool.parent.config))
