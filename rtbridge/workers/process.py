@@ -63,8 +63,9 @@ _MARGIN_FROM: Final = _MARGIN_MAX / _MARGIN_SHARE
 #: Seconds that a cancelled call has to end before its worker is given up.
 _GRACE: Final = 1.0
 
-#: Seconds that an exited process's last words have to arrive.
+#: Seconds that an exited process's last words have to arrive, and that one has to exit that closed its link unasked.
 _LAST_WORDS: Final = 1.0
+_LINGER: Final = 3.0
 
 
 class Watcher:
@@ -133,6 +134,7 @@ class Worker:
         self._heard = True
         self._pinged: float | None = None
         self._exited = False
+        self._told_to_end = False
         self._lost = False
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = self._loop.create_future()
@@ -354,6 +356,7 @@ class Worker:
 
     def drain(self) -> None:
         """Have it shut down and exit."""
+        self._told_to_end = True
         self._become("retiring")
         self._link.send(Drain())
 
@@ -415,7 +418,8 @@ class Worker:
             return
         self._fail("it closed its link")
         self._become("retiring")
-        self._loop.call_later(_LAST_WORDS, self.kill, "it closed its link and did not exit")
+        if not self._told_to_end:  # else whoever told it bounds what it still does: its interpreter has an end, too
+            self._loop.call_later(_LINGER, self.kill, "it closed its link and did not exit")
 
     def _fail(self, why: str) -> None:
         for id in list(self.held):

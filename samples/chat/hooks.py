@@ -1,6 +1,6 @@
 """The hooks of the chat, in the order in which a page meets them; the page is in `web/`.
 
-Nobody proves who they are: whoever says that they are Ann is Ann. Rooms and sessions are this process's memory; what
+Nobody proves who they are: whoever says that they are Ann is Ann. Rooms and sessions are this worker's memory; what
 was said is kept in the history of the channels.
 """
 
