@@ -72,7 +72,8 @@ class Project:
         """Write ``.rr.yaml``, with more keys of ``rtbridge``."""
         config = {
             "version": "3",
-            "centrifuge": {"proxy_address": f"tcp://{self.addresses['grpc']}"},
+            "centrifuge": {"proxy_address": f"tcp://{self.addresses['grpc']}", "pool": {"num_workers": 2}},
+            "rpc": {"listen": f"unix://{self.folder}/rpc.sock"},
             "rtbridge": {
                 "plugins": ["chat_hooks"],
                 "entry_points": False,
@@ -209,6 +210,54 @@ async def test_drained_under_load(wire: str, project: Project, fronted: Any, pro
     assert last == [TEMPORARY] * 8
     started = {int(line) for line in (project.folder / "started").read_text().split()}
     assert started == answered
+    for client in clients:
+        assert await client.alive()
+
+
+async def test_workers_killed_and_swapped(wire: str, project: Project, fronted: Any, proxying: Any) -> None:
+    """While 8 clients call without pause: a killed worker costs no more than the calls that it held, a temporary error
+    each; a reload costs nothing; nobody is disconnected."""
+    await project.serve()
+    stand = await fronted(proxying(wire, project.addresses[wire]))
+    clients = [await stand.client() for _ in range(8)]
+    done, failed = asyncio.Event(), list[Any]()
+    answered = 0
+
+    async def call(client: Any) -> None:
+        nonlocal answered
+        while not done.is_set():
+            reply = await client.send(rpc={"method": "rooms:slow", "data": answered})
+            if "rpc" in reply:
+                answered += 1
+            else:
+                failed.append(reply)
+
+    async def more(calls: int) -> None:
+        wanted = answered + calls
+        while answered < wanted:
+            await asyncio.sleep(0.01)
+
+    async def pids() -> set[int]:
+        lines = (await project.run("workers")).splitlines()[1:]
+        return {int(line.split()[1]) for line in lines if " ready " in line}
+
+    calls = [asyncio.create_task(call(client)) for client in clients]
+    async with asyncio.timeout(BOUND):
+        await more(20)
+        before = await pids()
+        os.kill(min(before), signal.SIGKILL)
+        await more(20)
+        while len(before | await pids()) != 3:
+            pass
+        killed, failed = failed, []
+        assert len(killed) <= len(clients)
+        assert all(reply == TEMPORARY for reply in killed)
+        assert "reloaded: 2 workers take calls" in await project.run("reload")
+        await more(20)
+        done.set()
+        await asyncio.gather(*calls)
+    assert failed == []
+    assert not (before & await pids())
     for client in clients:
         assert await client.alive()
 
