@@ -5,8 +5,8 @@
 *relay*: CPU of one RPC answered in this process, beside that of one answered in a worker, parent and worker together;
 the same loop asks, 32 calls at a time, and there is no server in front, whose cost would hide the difference.
 *burn*: a hook that takes 1 ms of CPU, in one worker and in two. *flat*: by how much parent and workers grow with many
-calls, asked by the same loop. *start*: from the start of ``rtbridge serve`` with the sample chat to the first answer over
-gRPC. *memory*: what its parent and its workers hold after some thousand calls. ``--check`` fails beyond the bars.
+calls, asked by the same loop. *start*: from the start of ``rtbridge serve`` with the sample chat to the first answer
+over gRPC. *memory*: what its parent and its workers hold after some thousand calls. ``--check`` fails beyond the bars.
 """
 
 import argparse
