@@ -179,10 +179,13 @@ def test_unhandled_where_no_client_stands(kind: str) -> None:
 
 
 def test_the_environment_of_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`server.env` is put where hooks find it."""
-    monkeypatch.setenv("APP_ENV", "before")
-    use_environment(config(server={"env": {"APP_ENV": "test"}}))
+    """`server.env` is put where hooks find it, and RoadRunner's variables are."""
+    for name in ("APP_ENV", "RR_MODE", "RR_RPC"):
+        monkeypatch.setenv(name, "before")
+    given = {"server": {"env": {"APP_ENV": "test"}}, "rpc": {"listen": "127.0.0.1:6001"}}
+    use_environment(config(**given))
     assert os.environ["APP_ENV"] == "test"
+    assert (os.environ["RR_MODE"], os.environ["RR_RPC"]) == ("centrifuge", "tcp://127.0.0.1:6001")
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,8 @@ def test_workers_shows_what_each_does(served: Served) -> None:
 def test_workers_goes_on_looking(served: Served, start: Start) -> None:
     """-i: again every second, until Ctrl-C."""
     served.begin()
-    looking = start("workers", "-i")
+    # Whoever starts tests in the background may have them ignore Ctrl-C.
+    looking = start("workers", "-i", prelude="import signal; signal.signal(signal.SIGINT, signal.default_int_handler)")
     looking.wait_for("is ready; 0 calls wait")
     looking.wait_for("is ready; 0 calls wait")
     looking.signal(signal.SIGINT)

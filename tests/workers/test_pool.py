@@ -40,11 +40,12 @@ async def test_silence_is_denied_by_the_worker(start: Start) -> None:
 
 
 async def test_the_environment_of_a_worker(start: Start) -> None:
-    """server.env, RR_MODE and RR_RPC, as RoadRunner sets them; this process has none of them."""
+    """server.env, RR_MODE and RR_RPC, as RoadRunner sets them; this process gets none of them."""
+    before = dict(os.environ)
     pool = await start(own={"server": {"env": {"APP_SECRET": "s"}}, "rpc": {"listen": "unix:///run/x.sock"}})
     for name, value in (("APP_SECRET", "s"), ("RR_MODE", "centrifuge"), ("RR_RPC", "unix:///run/x.sock")):
         assert (await pool.ask("env", name)).data == value
-        assert name not in os.environ
+        assert os.environ.get(name) == before.get(name)
 
 
 async def test_calls_are_spread_over_the_workers(start: Start) -> None:
