@@ -6,13 +6,14 @@ import logging
 import os
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from rtbridge import dumping, listening
+from rtbridge import dumping, listening, reporting
 from rtbridge.api import LocalApi
 from rtbridge.bridge import Bridge
 from rtbridge.centrifugo.embedded import warnings as embedded_warnings
@@ -104,6 +105,10 @@ class Runtime:
                     self._register(_loaded(point.load, f"entry point {point.name} = {point.value}"), point.name)
         for plugin in plugins:
             self._register(plugin)
+        self._reporter: reporting.Reporter | None = None
+        if reporting.asked_for(config):
+            self._reporter = reporting.reporter()
+            self._register(reporting.SENTRY)
         self.chains: dict[str, Chain] = self.manager.chains()
         lifecycle = self.manager.lifecycle()
         self._lifecycle = lifecycle
@@ -118,11 +123,13 @@ class Runtime:
             hook_timeout=limits.hook_timeout,
             threads=config.rtbridge.threads,
             clock=clock,
+            scopes=None if self._reporter is None else self._reporter.event_scope,
         )
         self.handler = LocalHandler(self.bridge)
         #: What health checks say.
         self.readiness = Readiness()
         self._booting: asyncio.Task[None] | None = None
+        self._reported = ""
         self._unbooted = list(lifecycle["on_boot"].steps)  # a boot that failed goes on where it stopped
         self._down = False
 
@@ -147,7 +154,7 @@ class Runtime:
                 found.append(
                     f"nobody answers {kind}: every one is denied ({denied.label}); write @hookimpl on_{kind}(event)"
                 )
-        return found + listening.warnings(self.config)
+        return found + listening.warnings(self.config) + reporting.warnings(self.config)
 
     def addresses(self) -> dict[str, Address]:
         """What the configuration asks to listen where, by transport."""
@@ -200,7 +207,13 @@ class Runtime:
             try:
                 await self.bridge.run_step(step)
             except Exception as exc:
-                raise PluginError(f"{step.name} ({step.source}) failed: {type(exc).__name__}: {exc}") from exc
+                text = f"{step.name} ({step.source}) failed: {type(exc).__name__}: {exc}"
+                error = PluginError(text)
+                error.__cause__ = exc
+                if self._reporter is not None and text != self._reported:  # with lazy_boot each event tries again
+                    self._reporter.boot_failed(error)
+                    self._reported = text
+                raise error from exc
             del self._unbooted[0]
         self.readiness.release("boot")
 
@@ -242,6 +255,28 @@ class Runtime:
                 log.exception("%s (%s) failed", step.name, step.source)
 
 
+def runtime_of(config: Config, plugins: Iterable[object] = ()) -> Runtime:
+    """A runtime whose hooks are going to run; where exceptions are reported, so is a plugin that keeps it from that.
+
+    Args:
+        config: The configuration.
+        plugins: Plugins beside those that the configuration names: modules, objects with hooks, or module names.
+
+    Raises:
+        PluginError: A plugin cannot be imported or registered.
+
+    """
+    try:
+        return Runtime(config, plugins)
+    except PluginError as error:
+        if reporting.asked_for(config):
+            with suppress(PluginError):  # the one that is raised already may be about this
+                reporter = reporting.reporter()
+                reporter.start(config.rtbridge.sentry)
+                reporter.boot_failed(error)
+        raise
+
+
 def asgi(config: str | Path | Mapping[str, Any] | Config | None = None, plugins: Iterable[object] = ()) -> "HttpApp":
     """The HTTP proxy as an ASGI application, to mount in FastAPI, Starlette, Litestar or Django.
 
@@ -257,7 +292,7 @@ def asgi(config: str | Path | Mapping[str, Any] | Config | None = None, plugins:
         config = load(config).config
     elif isinstance(config, Mapping):
         config = parse_config({"version": "3", **config}, known_events=UNHANDLED_EVENTS).config
-    runtime = Runtime(config or Config(), plugins)
+    runtime = runtime_of(config or Config(), plugins)
     for line in runtime.warnings():
         log.warning("%s", line)
     return runtime.http_app()

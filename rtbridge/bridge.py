@@ -7,6 +7,7 @@ because a result that cannot be written is a fault of the hook that made it and 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -21,9 +22,12 @@ from rtbridge.events.words import fields
 from rtbridge.hooks import Chain, Threads
 from rtbridge.hooks.chain import LifecycleChain
 from rtbridge.hooks.steps import Mode, Step
-from rtbridge.isolation import EVENT, RESETTABLE, reset_all
+from rtbridge.isolation import EVENT, RESETTABLE, Scope, reset_all
 
 log = logging.getLogger("rtbridge.events")
+
+#: Tells of hooks that run after an event: no `on_error` hears of their exceptions.
+hooks_log = logging.getLogger("rtbridge.hooks")
 
 #: Part of the caller's time that is kept for the reply to travel in, and its bound in seconds.
 _MARGIN_SHARE: Final = 0.1
@@ -74,6 +78,8 @@ class Bridge:
         hook_timeout: Seconds that the hooks of one event may take, beside the caller's deadline; None for no bound.
         threads: Threads for blocking hooks.
         clock: Measures durations and expiries.
+        scopes: Makes an event's scope, which is entered wherever :func:`rtbridge.current_event` gives the event;
+            threads of blocking hooks take its context variables over. None for no scope.
 
     Attributes:
         on_reset_failed: Called when something that is ``resettable`` could not be reset, so that the process may be
@@ -91,8 +97,10 @@ class Bridge:
         hook_timeout: float | None = None,
         threads: int = 32,
         clock: Clock = SYSTEM_CLOCK,
+        scopes: Callable[[Event], Scope] | None = None,
     ) -> None:
         self.clock = clock
+        self._scopes = scopes
         self._chains = chains
         self._after = lifecycle["after_event"].steps
         self._on_error = lifecycle["on_error"].steps
@@ -158,6 +166,7 @@ class Bridge:
                 return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
             now = clock.monotonic()
         before = EVENT.set(event)
+        inside = None if self._scopes is None else self._enter(event)
         try:
             outcome, error = await self._decide(event, now)
             payload = b""
@@ -174,6 +183,8 @@ class Bridge:
             raise
         finally:
             admission.leave()
+            if inside is not None:
+                inside.__exit__(None, None, None)
             EVENT.reset(before)
         if log.isEnabledFor(logging.INFO):
             self._line(event, outcome, started, logging.INFO)
@@ -182,6 +193,16 @@ class Bridge:
         ):
             self._finish(event, outcome, error)
         return Reply(outcome, payload)
+
+    def _enter(self, event: Event) -> AbstractContextManager[object] | None:
+        if self._scopes is None:
+            return None
+        call = event.call
+        if call.scope is None:
+            call.scope = self._scopes(event)
+        inside: AbstractContextManager[object] = call.scope()
+        inside.__enter__()
+        return inside
 
     async def _decide(self, event: Event, now: float) -> tuple[Outcome, BaseException | None]:
         kind, call = event.kind, event.call
@@ -285,7 +306,8 @@ class Bridge:
 
     async def _finished(self, event: Event, outcome: Outcome, error: BaseException | None) -> None:
         call = event.call
-        EVENT.set(event)  # in a task of its own, so nothing has to be restored
+        EVENT.set(event)  # in a task of its own, so it has not to be restored
+        inside = self._enter(event)
         try:
             if error is not None:
                 await self._run_all(self._on_error, event, error)
@@ -296,8 +318,13 @@ class Bridge:
             if call.lease is not None:
                 lease, call.lease = call.lease, None
                 lease.release()
-            if RESETTABLE and not await reset_all() and self.on_reset_failed is not None:
-                self.on_reset_failed()
+            try:
+                if RESETTABLE and not await reset_all() and self.on_reset_failed is not None:
+                    self.on_reset_failed()
+            finally:
+                if inside is not None:
+                    inside.__exit__(None, None, None)
+                    call.scope = None
 
     async def _run_all(self, steps: tuple[Step, ...], event: Event, given: object) -> None:
         call = event.call
@@ -312,7 +339,7 @@ class Bridge:
                     if hasattr(result, "__await__"):
                         await result
             except Exception:
-                log.exception("%s failed for %s", step.name, describe(event), extra={"event": fields(event)})
+                hooks_log.exception("%s failed for %s", step.name, describe(event), extra={"event": fields(event)})
 
     async def run_step(self, step: Step) -> None:
         """Run a life-cycle hook that belongs to no event, on a thread where it blocks."""
@@ -365,10 +392,12 @@ class Bridge:
             raise StreamFailed("a hook of the stream failed") from exc
         finally:
             self._streams.discard(task)
-            before = EVENT.set(event)
+            before, inside = EVENT.set(event), self._enter(event)
             try:
                 await outcome.stream.aclose()
             finally:
+                if inside is not None:
+                    inside.__exit__(None, None, None)
                 EVENT.reset(before)
             took = self.clock.monotonic() - started
             log.info("%s stream ended after %.1f s: %s", describe(event), took, ended, extra={"event": fields(event)})
@@ -380,10 +409,12 @@ class Bridge:
         if self._draining:
             raise asyncio.CancelledError
         self._waiting.add(task)
-        before = EVENT.set(event)  # whoever asks for items may answer other events in between
+        before, inside = EVENT.set(event), self._enter(event)  # whoever asks may answer other events in between
         try:
             return await anext(stream, _END)
         finally:
+            if inside is not None:
+                inside.__exit__(None, None, None)
             EVENT.reset(before)
             self._waiting.discard(task)
 

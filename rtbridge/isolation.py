@@ -2,17 +2,22 @@
 
 import inspect
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from rtbridge.events import Event
 
-log = logging.getLogger("rtbridge.events")
+log = logging.getLogger("rtbridge.hooks")
 
 T = TypeVar("T")
 
 #: The event that is being answered; whoever answers one sets and restores it.
 EVENT: Final[ContextVar[Event | None]] = ContextVar("rtbridge_event", default=None)
+
+#: Makes a context manager each time that something of one event runs.
+Scope: TypeAlias = Callable[[], AbstractContextManager[object]]
 
 #: What is reset after each event, in the order in which it was registered.
 RESETTABLE: Final[list[Any]] = []

@@ -32,10 +32,12 @@ LAYERS: dict[str, set[str]] = {
     "transport": {"handler", "readiness", "bridge", "denial", "codec", "events"} | BOTTOM,
     "embedded": {"handler", "codec", "events", "bridge", "denial", "hooks", "transport", "api"} | BOTTOM,
     "centrifugo": {"hooks", "events"} | BOTTOM,
-    "plugins": {"transport", "hooks"} | BOTTOM,
+    "plugins": {"transport", "isolation", "hooks", "events"} | BOTTOM,
+    "reporting": {"plugins", "isolation", "events"} | BOTTOM,
     "listening": {"plugins", "embedded", "transport", "handler", "readiness"} | BOTTOM,
     "app": {
         "dumping",
+        "reporting",
         "listening",
         "centrifugo",
         "api",
@@ -113,6 +115,7 @@ LIBRARIES = {
     "psutil": {"workers"},
     "watchfiles": {"cli"},
     "django": {"plugins"},
+    "sentry_sdk": {"plugins"},
 }
 
 #: What a part may take from the package itself, which would otherwise load everything.

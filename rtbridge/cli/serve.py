@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 
 from rtbridge import __version__, logs
-from rtbridge.app import Runtime
+from rtbridge.app import runtime_of
 from rtbridge.cli import describe, lifetime
 from rtbridge.cli.process import Process
 from rtbridge.cli.project import Chosen, enter, project_options
@@ -53,7 +53,7 @@ async def _serve(chosen: Chosen, loaded: Loaded, environment: Mapping[str, str],
     config = loaded.config
     for line in loaded.notices:
         log.warning("%s", line)
-    host = Runtime(config) if alone(config) else Parent(config)
+    host = runtime_of(config) if alone(config) else Parent(config)
     signals = lifetime.Signals()
     process = Process(chosen, host, signals, environment)
     signals.on_hangup(process.hangup)

@@ -185,6 +185,28 @@ class Secret(Section, frozen=True, kw_only=True):
         return f"Secret(key={self.key!r}, values=<{len(self.values)} hidden>)"
 
 
+class Sentry(Section, frozen=True, kw_only=True):
+    """Where unexpected exceptions are reported."""
+
+    dsn: Annotated[
+        SecretText | None,
+        Meta(description="Where reports go: https://KEY@HOST/PROJECT; null = as the variable SENTRY_DSN says."),
+    ] = None
+    environment: Annotated[
+        NonEmpty | None, Meta(description="What reports call this deployment; null = as SENTRY_ENVIRONMENT says.")
+    ] = None
+    release: Annotated[
+        NonEmpty | None,
+        Meta(
+            description="What reports call this version; null = as SENTRY_RELEASE says, or the commit of a git clone."
+        ),
+    ] = None
+
+    def __repr__(self) -> str:
+        dsn = None if self.dsn is None else "<hidden>"
+        return f"Sentry(dsn={dsn}, environment={self.environment!r}, release={self.release!r})"
+
+
 class DisconnectAnswer(Section, frozen=True, kw_only=True):
     """A disconnect, as :class:`rtbridge.errors.Disconnect` takes it."""
 
@@ -318,6 +340,11 @@ class Rtbridge(Section, frozen=True, kw_only=True):
     dump_server: Annotated[
         AddressText | None,
         Meta(description="Where rtbridge dumps listens, to see what rtbridge.dump shows; null = in the log only."),
+    ] = None
+
+    sentry: Annotated[
+        Sentry | None,
+        Meta(description="Reports to Sentry; null = where SENTRY_DSN is set, or a plugin has called sentry_sdk.init."),
     ] = None
 
     def __post_init__(self) -> None:

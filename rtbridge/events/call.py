@@ -75,6 +75,7 @@ class Call:
         "lease",
         "meta",
         "pending",
+        "scope",
         "state",
         "stopped_by",
         "stream",
@@ -101,6 +102,7 @@ class Call:
         self.incoming: AsyncIterator[Any] | None = None
         self.stream: AsyncGenerator[Any, None] | None = None
         self.lease: Any = None  # the thread of this event's blocking hooks
+        self.scope: Any = None  # makes what is entered around each thing that runs for this event
         self.trail: Any = None  # why nobody answered, noted while the chain runs
 
     def time_remaining(self) -> float | None:

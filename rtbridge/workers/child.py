@@ -14,7 +14,7 @@ import time
 from typing import Final
 
 from rtbridge import logs
-from rtbridge.app import Runtime
+from rtbridge.app import Runtime, runtime_of
 from rtbridge.config import Config
 from rtbridge.errors import SetupError
 from rtbridge.hooks import Threads
@@ -105,7 +105,7 @@ class _Child:
         return 0
 
     async def _boot(self, link: Link, config: Config, *, lazy: bool) -> Runtime:
-        runtime = Runtime(config)
+        runtime = runtime_of(config)
         if config.rtbridge.embedded is not None:
             self._api = FramedApi(link)
             runtime.api.bind(self._api.call)

@@ -1,0 +1,72 @@
+"""Whether exceptions are reported to Sentry: asked of the configuration, the environment and the plugins."""
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Any, Final, Protocol
+
+from rtbridge.config import Config, Sentry
+from rtbridge.errors import PluginError
+from rtbridge.events import Event
+from rtbridge.isolation import Scope
+
+#: The plugin that reports.
+SENTRY: Final = "rtbridge.plugins.sentry"
+
+_DSN: Final = "SENTRY_DSN"
+
+
+class Reporter(Protocol):
+    """What the plugin has beside its hooks."""
+
+    def start(self, settings: Sentry | None) -> None:
+        """Make a client where none is and one is asked for."""
+        ...
+
+    def event_scope(self, event: Event) -> Scope:
+        """What is entered around everything that runs for an event."""
+        ...
+
+    def boot_failed(self, error: PluginError) -> None:
+        """Report what keeps plugins from answering events; never raises."""
+        ...
+
+
+def _client_is_there() -> bool:
+    """Whether a plugin has called ``sentry_sdk.init``."""
+    sdk: Any = sys.modules.get("sentry_sdk")
+    get_client = getattr(sdk, "get_client", None)
+    return get_client is not None and bool(get_client().is_active())
+
+
+def asked_for(config: Config) -> bool:
+    """Whether exceptions are to be reported, now that plugins are imported."""
+    own = config.rtbridge
+    if own.sentry is not None or SENTRY in own.plugins or _client_is_there():
+        return True
+    return bool(os.environ.get(_DSN)) and find_spec("sentry_sdk") is not None
+
+
+def reporter() -> Reporter:
+    """The plugin.
+
+    Raises:
+        PluginError: Its package is not installed.
+
+    """
+    from rtbridge.plugins import sentry
+
+    return sentry
+
+
+def warnings(config: Config) -> list[str]:
+    """What keeps exceptions from being reported, where that may not be meant."""
+    dsn = os.environ.get(_DSN)
+    if dsn and not asked_for(config):
+        return [f"{_DSN} is set and nothing is reported: pip install 'rtbridge[sentry]'"]
+    own = config.rtbridge.sentry
+    if own is not None and not (own.dsn or dsn or _client_is_there()):
+        return [
+            f"nothing is reported to Sentry: set rtbridge.sentry.dsn or {_DSN}, or call sentry_sdk.init in a plugin"
+        ]
+    return []
