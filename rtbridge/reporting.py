@@ -28,7 +28,7 @@ class Reporter(Protocol):
         ...
 
     def boot_failed(self, error: PluginError) -> None:
-        """Report what keeps plugins from answering events; never raises."""
+        """Report what keeps plugins from answering events."""
         ...
 
 

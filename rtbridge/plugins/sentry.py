@@ -82,7 +82,6 @@ def start(settings: Sentry | None) -> None:
             # Local variables hold payloads and tokens. Of the default integrations those are missing that look at
             # arguments of the command line and at requests, or add headers to what hooks send.
             include_local_variables=False,
-            send_default_pii=False,
             max_request_body_size="never",
             default_integrations=False,
             integrations=[
@@ -159,12 +158,9 @@ def _frames(report: Any) -> Iterator[dict[str, Any]]:
 
 
 def boot_failed(error: PluginError) -> None:
-    """Report a plugin that cannot be imported, or whose ``on_boot`` failed; never raises."""
-    try:
-        with isolated({"rtbridge.event": "boot"})():
-            sentry_sdk.capture_exception(error)
-    except Exception:
-        log.warning("the failure to boot could not be reported to Sentry", exc_info=True)
+    """Report a plugin that cannot be imported, or whose ``on_boot`` failed."""
+    with isolated({"rtbridge.event": "boot"})():
+        sentry_sdk.capture_exception(error)
 
 
 @hookimpl(tryfirst=True, blocking=False)
