@@ -100,7 +100,7 @@ def start(settings: Sentry | None) -> None:
 
 
 def _waiting(pending: int, timeout: float) -> None:
-    log.warning("%d reports to Sentry have not been sent; they get %g s more", pending, timeout)
+    log.warning("reports to Sentry have not left yet; they get %g s more", timeout)  # pending counts more than reports
 
 
 def isolated(tags: Mapping[str, str], user: str = "") -> Scope:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -40,6 +41,25 @@ async def test_what_is_reported(sink: Sink) -> None:
     assert "answered RPCEvent with int" in by_method["wrong"]["fingerprint"][1]
     chain = [value["type"] for value in by_method["fail"]["exception"]["values"]]
     assert chain == ["KeyError", "LookupError"]
+
+
+async def test_a_thread_that_takes_too_long(sink: Sink) -> None:
+    """The report is made while it is still busy, and shows where it is."""
+    go_on = threading.Event()
+
+    class Plugin:
+        @hookimpl
+        def on_rpc(self) -> None:
+            go_on.wait(BOUND)
+
+    async with App([Plugin()], config=config(sink)) as app:
+        try:
+            await app.rpc("m", deadline=0.05)
+            await settled(app)
+        finally:
+            go_on.set()
+    (report,) = sink.events
+    assert "go_on.wait(BOUND)" in report["contexts"]["thread"]["stack"]
 
 
 async def test_who_and_where_and_never_what(sink: Sink) -> None:
