@@ -70,11 +70,17 @@ class Deadlines:
         loop = self._loop
         task = None if loop is None else asyncio.current_task(loop)
         if task is None:
-            self._loop = asyncio.get_running_loop()
+            loop = self._loop = asyncio.get_running_loop()
             self._ticks = {}  # the timers of another loop do not run on this one
-            task = asyncio.current_task(self._loop)
+            task = asyncio.current_task(loop)
             assert task is not None
         deadline = Deadline(task)
+        if seconds >= _PRECISE and loop is not None:  # as in add, without another frame: every event comes by here
+            members = self._ticks.get(int((loop.time() + seconds) * _RATE))
+            if members is not None:
+                deadline._members = members
+                members.add(deadline)
+                return deadline
         self.add(deadline, seconds)
         return deadline
 

@@ -7,7 +7,7 @@ from typing import Any
 from rtbridge.bridge import Bridge, Reply
 from rtbridge.codec import JSON, PROTO
 from rtbridge.events import Call, Event, Headers, Outcome
-from rtbridge.handler import LocalHandler, Refused, Wire
+from rtbridge.handler import LocalHandler, Refused, Unary, Wire
 
 
 class MemoryTransport:
@@ -24,6 +24,7 @@ class MemoryTransport:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._handler = LocalHandler(bridge)
+        self._answers: dict[tuple[str, Wire], Unary] = {}
 
     async def start(self) -> None:
         """There is nothing to bind."""
@@ -56,7 +57,10 @@ class MemoryTransport:
         call = self.call(headers, deadline)
         if kind not in (PROTO if wire == "proto" else JSON):
             return await self._handler.refuse(Refused("", "", kind, body, f"{kind!r} is no event of this wire"), call)
-        return await self._handler.unary(kind, wire)(body, call)
+        answer = self._answers.get((kind, wire))
+        if answer is None:
+            answer = self._answers[kind, wire] = self._handler.unary(kind, wire)
+        return await answer(body, call)
 
     async def stream(self, event: Event, outcome: Outcome) -> AsyncGenerator[Any, None]:
         """What a stream yields after the outcome that started it.
