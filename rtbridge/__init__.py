@@ -1,7 +1,7 @@
 """Centrifugo-first realtime SDK for Python: proxy calls become typed events, hooks answer them, silence denies."""
 
 from rtbridge.api import Api, ClientInfo, History, Position, PresenceStats
-from rtbridge.app import asgi
+from rtbridge.app import asgi, load_config
 from rtbridge.config import Config
 from rtbridge.dumping import dump
 from rtbridge.errors import (
@@ -13,6 +13,11 @@ from rtbridge.errors import (
     Disconnect,
     HookError,
     InvalidMessage,
+    KvError,
+    KvLimit,
+    KvUnavailable,
+    KvUnreadable,
+    KvUnsupported,
     ListenError,
     MetaError,
     Overloaded,
@@ -25,6 +30,7 @@ from rtbridge.events import JSON_NULL, NEVER, Event, ExpireAt, Headers, InvalidE
 from rtbridge.events._generated import *  # noqa: F403  # the proto decides which names there are
 from rtbridge.hooks import CallNext, Router, hookimpl
 from rtbridge.isolation import current_event, resettable
+from rtbridge.stores import Kv, KvStores, SyncKv, kv
 
 __version__ = "0.1.0"
 
@@ -48,6 +54,13 @@ __all__ = [
     "HookError",
     "InvalidEvent",
     "InvalidMessage",
+    "Kv",
+    "KvError",
+    "KvLimit",
+    "KvStores",
+    "KvUnavailable",
+    "KvUnreadable",
+    "KvUnsupported",
     "ListenError",
     "MetaError",
     "Outcome",
@@ -58,11 +71,14 @@ __all__ = [
     "Router",
     "RtbridgeError",
     "SetupError",
+    "SyncKv",
     "WrongAnswer",
     "asgi",
     "current_event",
     "dump",
     "hookimpl",
+    "kv",
+    "load_config",
     "resettable",
 ]
 __all__ += _generated.__all__

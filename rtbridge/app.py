@@ -18,13 +18,17 @@ from rtbridge.api import LocalApi
 from rtbridge.bridge import Bridge
 from rtbridge.centrifugo.embedded import warnings as embedded_warnings
 from rtbridge.clock import SYSTEM_CLOCK, Clock
-from rtbridge.config import Address, Config, Loaded, load_config, parse_config
+from rtbridge.config import Address, Config, Loaded, parse_config
+from rtbridge.config import load_config as load_file
 from rtbridge.denial import Denials
 from rtbridge.errors import ConfigError, PluginError
 from rtbridge.events import METHODS
 from rtbridge.handler import LocalHandler
 from rtbridge.hooks import ENTRY_POINTS, Chain, HookManager
+from rtbridge.plugins.kv import open_stores
+from rtbridge.plugins.kv import warnings as kv_warnings
 from rtbridge.readiness import Readiness
+from rtbridge.stores import kv
 from rtbridge.transport.base import Transport
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ def load(
     environ: Mapping[str, str] | None = None,
 ) -> Loaded:
     """The configuration of a file, its event names checked; see :func:`rtbridge.config.load_config`."""
-    return load_config(
+    return load_file(
         path,
         overrides=overrides,
         workdir=workdir,
@@ -58,6 +62,24 @@ def load(
         environ=environ,
         known_events=UNHANDLED_EVENTS,
     )
+
+
+def load_config(path: str | Path | None = None, *, offline: bool = False) -> Config:
+    """Read the configuration in a process that rtbridge does not serve: a script, Django, an image build.
+
+    From then on ``rtbridge.kv("name")`` finds the stores of its section ``kv``. Nothing is connected by this.
+
+    Args:
+        path: The file; by default what the variable ``RR_CONFIG_PATH`` names, or ``.rr.yaml``.
+        offline: Pass over variables that are not set, and look at no other file.
+
+    Raises:
+        ConfigError: The file cannot be used, or a package that a store needs is missing.
+
+    """
+    config = load(path if path is not None else os.environ.get("RR_CONFIG_PATH") or None, offline=offline).config
+    kv.use(open_stores(config))
+    return config
 
 
 class Listing(msgspec.Struct, array_like=True, frozen=True):
@@ -96,7 +118,10 @@ class Runtime:
         self._dumps = dumping.use(config.rtbridge.dump_server)
         #: The server API as hooks get it.
         self.api = LocalApi()
-        self.manager = HookManager({"api": self.api, "config": config})
+        #: The key-value stores, also those of ``rtbridge.kv``, before the first plugin is imported.
+        self.kv = open_stores(config, clock)
+        kv.use(self.kv)
+        self.manager = HookManager({"api": self.api, "kv": self.kv, "config": config})
         for module in config.rtbridge.plugins:
             self._register(module)
         if config.rtbridge.entry_points:
@@ -154,6 +179,7 @@ class Runtime:
                 found.append(
                     f"nobody answers {kind}: every one is denied ({denied.label}); write @hookimpl on_{kind}(event)"
                 )
+        found += kv_warnings(self.config)
         return found + listening.warnings(self.config) + reporting.warnings(self.config)
 
     def addresses(self) -> dict[str, Address]:
@@ -202,6 +228,7 @@ class Runtime:
         return self.bridge
 
     async def _boot(self) -> None:
+        await self.kv.open()
         while self._unbooted:
             step = self._unbooted[0]
             try:
@@ -244,6 +271,8 @@ class Runtime:
         if self._booting is not None:
             await self._each("on_shutdown")
         self.bridge.close()
+        await self.kv.close()
+        kv.drop(self.kv)
         if self._dumps is not None:
             await asyncio.to_thread(self._dumps.close)
 

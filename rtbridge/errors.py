@@ -15,6 +15,11 @@
     │   ├── BinaryPayload       it asked for JSON where the proxy delivers bytes
     │   └── MetaError           the connection's meta is absent or is not what the hook expects
     ├── ApiError                the server API refused a call
+    ├── KvError                 a key-value store did not do what it was asked
+    │   ├── KvLimit             a key, a value or the store is larger than it may be
+    │   ├── KvUnavailable       its server or its file cannot be used now; later it may
+    │   ├── KvUnreadable        what is stored cannot be read: another key, another serializer, damaged
+    │   └── KvUnsupported       the driver has no such operation
     ├── InvalidMessage          the caller sent what cannot be decoded
     └── Overloaded              too many events at once; the caller is told to try again
 
@@ -33,6 +38,11 @@ __all__ = [
     "Disconnect",
     "HookError",
     "InvalidMessage",
+    "KvError",
+    "KvLimit",
+    "KvUnavailable",
+    "KvUnreadable",
+    "KvUnsupported",
     "ListenError",
     "MetaError",
     "Overloaded",
@@ -262,6 +272,26 @@ class ApiError(RtbridgeError):
 
     def __str__(self) -> str:
         return f"API error {self.code}" + (f" ({self.message})" if self.message else "")
+
+
+class KvError(RtbridgeError):
+    """A key-value store did not do what it was asked. Texts name the store and never a key or a value."""
+
+
+class KvLimit(KvError, ValueError):
+    """A key, a value, a counter or the store itself is beyond its bound; nothing was written."""
+
+
+class KvUnavailable(KvError):
+    """The store's server or file cannot be used now; whether a write that was under way took place is unknown."""
+
+
+class KvUnreadable(KvError):
+    """What is stored cannot be read: it is damaged, or another key, serializer or program wrote it."""
+
+
+class KvUnsupported(KvError, NotImplementedError):
+    """The driver has no such operation; the text names both."""
 
 
 class InvalidMessage(RtbridgeError):

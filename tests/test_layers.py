@@ -21,10 +21,11 @@ LAYERS: dict[str, set[str]] = {
     "events": {"errors", "clock"},
     "codec": {"events", "errors", "clock"},
     "api": {"codec", "events", "errors", "clock"},
+    "stores": set(BOTTOM),
     "isolation": {"events", "clock"},
     "pretty": set(),
     "dumping": {"isolation", "pretty", "events"} | BOTTOM,
-    "hooks": {"api", "events"} | BOTTOM,
+    "hooks": {"api", "stores", "events"} | BOTTOM,
     "denial": {"hooks", "events"} | BOTTOM,
     "bridge": {"denial", "admission", "deadlines", "isolation", "hooks", "events"} | BOTTOM,
     "handler": {"bridge", "codec", "events"} | BOTTOM,
@@ -32,7 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "transport": {"handler", "readiness", "bridge", "denial", "codec", "events"} | BOTTOM,
     "embedded": {"handler", "codec", "events", "bridge", "denial", "hooks", "transport", "api"} | BOTTOM,
     "centrifugo": {"hooks", "events"} | BOTTOM,
-    "plugins": {"transport", "isolation", "hooks", "events"} | BOTTOM,
+    "plugins": {"transport", "isolation", "hooks", "stores", "events"} | BOTTOM,
     "reporting": {"plugins", "isolation", "events"} | BOTTOM,
     "listening": {"plugins", "embedded", "transport", "handler", "readiness"} | BOTTOM,
     "app": {
@@ -41,6 +42,8 @@ LAYERS: dict[str, set[str]] = {
         "listening",
         "centrifugo",
         "api",
+        "plugins",
+        "stores",
         "transport",
         "handler",
         "readiness",
@@ -96,6 +99,7 @@ SIBLINGS = (
     {"transport.grpcio", "transport.http", "transport.memory", "transport.uvicorn"},
     {"codec._json_generated", "codec._proto_generated"},
     {"events.call", "events.outcome", "events.values"},
+    {"plugins.kv.memory"},
 )
 
 #: Libraries that belong to one end of the way: name → the parts that may import them.
@@ -116,6 +120,12 @@ LIBRARIES = {
     "watchfiles": {"cli"},
     "django": {"plugins"},
     "sentry_sdk": {"plugins"},
+    "msgpack": {"stores"},
+    "nacl": {"stores"},
+    "zstandard": {"stores"},
+    "redis": {"plugins"},
+    "pymemcache": {"plugins"},
+    "sqlite3": {"plugins"},
 }
 
 #: What a part may take from the package itself, which would otherwise load everything.

@@ -19,6 +19,7 @@ def render(service: Service) -> str:
         "if TYPE_CHECKING:",
         "    from rtbridge.api import Api",
         "    from rtbridge.config import Config",
+        "    from rtbridge.stores import KvStores",
         "",
         'hookspec = pluggy.HookspecMarker("rtbridge")',
         'F = TypeVar("F", bound=Callable[..., Any])',

@@ -12,6 +12,7 @@
 
 from rtbridge.config.embedded import Embedded
 from rtbridge.config.http import Http, Static
+from rtbridge.config.kv import Kv, KvStore, KvStoreOptions
 from rtbridge.config.load import Loaded, embedded_from, load_config, parse_config
 from rtbridge.config.model import (
     Centrifuge,
@@ -48,6 +49,9 @@ __all__ = [
     "ErrorAnswer",
     "Http",
     "HttpProxy",
+    "Kv",
+    "KvStore",
+    "KvStoreOptions",
     "Limits",
     "Loaded",
     "Logs",

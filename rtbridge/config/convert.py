@@ -85,6 +85,9 @@ class Converter:
         found = describe(value, secret=shape.secret)
         if tree.variables:
             found += f" (from {listed([f'${{{name}}}' for name in tree.variables])})"
+        notices: dict[object, str] = shape.extra.get("notices", {})
+        if isinstance(value, str) and value in notices:
+            self.notices.append((tree.where, f"{path}: {notices[value]}"))
         try:
             result = kind.read(value, self._place)
         except ValueError as exc:
@@ -133,6 +136,12 @@ class Converter:
         for name, field in fields.items():
             below = tree.items.get(name)
             field_shape = shape_of(field.type)
+            if (by := field_shape.extra.get("by")) is not None:
+                sibling, kinds = by
+                if (chosen := values[sibling]) is not _WRONG:
+                    below = Table(where=tree.where, items={}) if below is None else below
+                    values[name] = self._chosen(below, kinds.get(chosen), join(path, name))
+                continue
             if below is None and "when_present" in field_shape.extra:
                 text = field_shape.extra["when_present"]
                 below = Leaf(where=tree.where, value=text, text=text)
@@ -156,6 +165,17 @@ class Converter:
             self._faults.add(tree.where, path, str(exc))
             return _WRONG
 
+    def _chosen(self, tree: Tree, kind: type | None, path: str) -> Any:
+        """A section of a kind that another key named; plain values where that has none."""
+        if kind is not None:
+            return self.convert(tree, inspect.type_info(kind), path)
+        if isinstance(tree, Leaf) and tree.value is None:
+            return {}
+        if not isinstance(tree, Table):
+            self._faults.add(tree.where, path, f"found {_kind_of(tree)}, allowed: a mapping")
+            return _WRONG
+        return _plain(tree)
+
     def _list(self, tree: Tree, shape: Shape, kind: inspect.VarTupleType, path: str) -> Any:
         if not isinstance(tree, Items) or len(tree.items) < (kind.min_length or 0):
             empty = isinstance(tree, Items)
@@ -177,6 +197,15 @@ class Converter:
                 continue
             values[key] = self.convert(value, kind.value_type, join(path, key))
         return _WRONG if any(value is _WRONG for value in values.values()) else values
+
+
+def _plain(tree: Tree) -> Any:
+    """The values of a tree, as Python has them."""
+    if isinstance(tree, Table):
+        return {key: _plain(value) for key, value in tree.items.items()}
+    if isinstance(tree, Items):
+        return [_plain(value) for value in tree.items]
+    return read_scalar(tree.text) if tree.whole and not tree.unknown else tree.value
 
 
 def _elsewhere(key: str, fields: dict[str, inspect.Field]) -> str:

@@ -10,6 +10,8 @@
 ``later``          values of a version to come
 ``hint``           added to the text of what is allowed
 ``notice``         one line for a user who sets the key
+``notices``        value → one line for a user who sets it
+``by``             another key, and value of it → the section that this one is read into
 ``placeholder``    stands for a value that a missing variable would have given
 =================  ==================================================================================
 """
@@ -21,6 +23,7 @@ import msgspec
 from msgspec import Meta, field
 
 from rtbridge.config.embedded import Embedded
+from rtbridge.config.faults import listed, nearest
 from rtbridge.config.fields import (
     AddressText,
     Count,
@@ -36,6 +39,7 @@ from rtbridge.config.fields import (
 )
 from rtbridge.config.http import Http, UrlText
 from rtbridge.config.kinds import CODE, HEADER
+from rtbridge.config.kv import Kv, KvStore
 from rtbridge.config.values import Address
 from rtbridge.errors import ClientError, Disconnect
 
@@ -341,6 +345,7 @@ class Rtbridge(Section, frozen=True, kw_only=True):
         AddressText | None,
         Meta(description="Where rtbridge dumps listens, to see what rtbridge.dump shows; null = in the log only."),
     ] = None
+    kv: Annotated[Kv, Meta(description="Values of the stores of kv: serializer, compression, encryption.")] = Kv()
 
     sentry: Annotated[
         Sentry | None,
@@ -377,6 +382,9 @@ class Config(Section, frozen=True, kw_only=True):
     rpc: Annotated[Rpc | None, Meta(description="The control RPC: reload, workers, stop; null = none.")] = None
     status: Annotated[Status | None, Meta(description="Health over HTTP; null = none.")] = None
     logs: Annotated[Logs, Meta(description="What is logged, and how.")] = Logs()
+    kv: Annotated[Mapping[NonEmpty, KvStore], Meta(description="Key-value stores, by name.")] = field(
+        default_factory=dict[str, KvStore]
+    )
     rtbridge: Annotated[Rtbridge, Meta(description="What RoadRunner has no word for.")] = Rtbridge()
 
     def __post_init__(self) -> None:
@@ -385,3 +393,7 @@ class Config(Section, frozen=True, kw_only=True):
                 f"rpc.listen: {self.rpc.listen} is beyond this machine, and whoever reaches it can stop rtbridge: set "
                 "rtbridge.rpc_token, or listen on 127.0.0.1 or a Unix socket"
             )
+        for name in self.rtbridge.kv.stores:
+            if name not in self.kv:
+                stores = f"allowed: {listed(list(self.kv))}" if self.kv else "and there is none under kv"
+                raise ValueError(f"rtbridge.kv.stores.{name}: no such store, {stores}{nearest(name, self.kv)}")

@@ -32,9 +32,7 @@ LATER: Final = (
     "http.static.request",
     "http.trusted_subnets",
     "http.uploads",
-    "kv",
     "rtbridge.centrifugo_api",
-    "rtbridge.kv",
 )
 
 #: Keys of RoadRunner that change what a file means, so that passing over them would be wrong.
@@ -65,12 +63,9 @@ def known_keys() -> KnownKeys:
 def sift(tree: Table, faults: Faults) -> list[tuple[Where, str]]:
     """Remove what is not read and return a notice for each key that a user may miss."""
     notices: list[tuple[Where, str]] = []
-    # A top-level section named like a kv store is that store's configuration; kv itself is refused below.
-    kv = tree.items.get("kv")
-    stores = set(kv.items) if isinstance(kv, Table) else set[str]()
-    own = {*Config.__struct_fields__, *LATER, *REFUSED, *known_keys().keys}
+    _give_sections_to_stores(tree, notices)
     for name in list(tree.items):
-        if name.startswith(FREE_PREFIX) or (name in stores and name not in own):
+        if name.startswith(FREE_PREFIX):
             del tree.items[name]
     for path in LATER:
         if (value := _pop(tree, path)) is not None:
@@ -83,6 +78,20 @@ def sift(tree: Table, faults: Faults) -> list[tuple[Where, str]]:
         if (value := _pop(tree, path)) is not None:
             notices.append((value.where, f"{path}: RoadRunner's key, no meaning here ({reason})"))
     return notices
+
+
+def _give_sections_to_stores(tree: Table, notices: list[tuple[Where, str]]) -> None:
+    """A top-level section named like a kv store is that store's ``config``, where it has none of its own."""
+    kv = tree.items.get("kv")
+    taken = {*Config.__struct_fields__, *REFUSED}
+    for name, store in list(kv.items.items()) if isinstance(kv, Table) else ():
+        if name in taken or name not in tree.items or not isinstance(store, Table):
+            continue
+        section = tree.items.pop(name)
+        if "config" in store.items:
+            notices.append((section.where, f"{name}: not read, kv.{name} has a config of its own"))
+        else:
+            store.items["config"] = section
 
 
 def _pop(tree: Table, path: str) -> Tree | None:

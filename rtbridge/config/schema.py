@@ -1,5 +1,6 @@
 """The JSON Schema of ``.rr.yaml``, made from the model."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
@@ -40,16 +41,33 @@ def _struct(kind: inspect.StructType, path: str) -> dict[str, Any]:
         if default is not NODEFAULT and not (isinstance(default, Struct) and shape.kind is None):
             schema["default"] = default if shape.kind is None or default is None else shape.kind.show(default)
             if isinstance(default, tuple):
-                schema["default"] = list(default)  # pyright: ignore[reportUnknownArgumentType]
+                assert isinstance(shape.type, inspect.VarTupleType)
+                item = shape_of(shape.type.item_type).kind
+                values: tuple[Any, ...] = default
+                schema["default"] = [value if item is None else item.show(value) for value in values]
         properties[field.name] = schema
     for key, reason in known_keys().keys.items():
         parent, _, name = key.rpartition(".")
         if (f"{parent}." if parent else "") == path:
             properties[name] = {"description": f"RoadRunner's key, no meaning here: {reason}.", "deprecated": True}
-    schema = {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+    made: dict[str, Any] = {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+    if choices := [choice for field in kind.fields for choice in _choices(field, path)]:
+        made["allOf"] = choices
     if required := [field.name for field in kind.fields if field.required]:
-        schema["required"] = required
-    return schema
+        made["required"] = required
+    return made
+
+
+def _choices(field: inspect.Field, path: str) -> Iterator[dict[str, Any]]:
+    """What a key may hold by the value of another one."""
+    sibling, kinds = shape_of(field.type).extra.get("by", ("", {}))
+    for value, kind in kinds.items():
+        section = inspect.type_info(kind)
+        assert isinstance(section, inspect.StructType)
+        yield {
+            "if": {"properties": {sibling: {"const": value}}, "required": [sibling]},
+            "then": {"properties": {field.name: _struct(section, f"{path}{field.name}.")}},
+        }
 
 
 def _shape(shape: Shape, path: str) -> dict[str, Any]:
@@ -61,6 +79,8 @@ def _shape(shape: Shape, path: str) -> dict[str, Any]:
             if shape.type.min_length:
                 schema["minItems"] = shape.type.min_length
             return schema
+        case inspect.AnyType():
+            return {"type": ["object", "null"]}
         case inspect.DictType(_, value_type):
             return {"type": ["object", "null"], "additionalProperties": _shape(shape_of(value_type), path)}
         case _:

@@ -85,7 +85,7 @@ def _allowed(shape: Shape) -> str:
             return f"a mapping with the keys {listed([field.name for field in fields])}"
         case inspect.VarTupleType():
             return "a list" if not shape.type.min_length else "a list with at least one item"
-        case inspect.DictType():
+        case inspect.DictType() | inspect.AnyType():
             return "a mapping"
         case inspect.StrType(min_length=int()) if kind is STRING:
             return "a non-empty string"

@@ -13,13 +13,14 @@ from rtbridge import events
 if TYPE_CHECKING:
     from rtbridge.api import Api
     from rtbridge.config import Config
+    from rtbridge.stores import KvStores
 
 hookspec = pluggy.HookspecMarker("rtbridge")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @hookspec(firstresult=True)
-def on_connect(event: events.ConnectEvent, api: "Api", config: "Config") -> events.ConnectResult | None:
+def on_connect(event: events.ConnectEvent, api: "Api", kv: "KvStores", config: "Config") -> events.ConnectResult | None:
     """A client connects without a token.
 
     Called for every transport, unidirectional ones too, when `client.proxy.connect.enabled` is set. A client that
@@ -28,7 +29,7 @@ def on_connect(event: events.ConnectEvent, api: "Api", config: "Config") -> even
 
 
 @hookspec(firstresult=True)
-def on_refresh(event: events.RefreshEvent, api: "Api", config: "Config") -> events.RefreshResult | None:
+def on_refresh(event: events.RefreshEvent, api: "Api", kv: "KvStores", config: "Config") -> events.RefreshResult | None:
     """A connection has reached the `expire_at` it was given: is the session still valid? Called at that second, and
     again whenever the next one passes, when `client.proxy.refresh.enabled` is set.
 
@@ -38,7 +39,9 @@ def on_refresh(event: events.RefreshEvent, api: "Api", config: "Config") -> even
 
 
 @hookspec(firstresult=True)
-def on_subscribe(event: events.SubscribeEvent, api: "Api", config: "Config") -> events.SubscribeResult | None:
+def on_subscribe(
+    event: events.SubscribeEvent, api: "Api", kv: "KvStores", config: "Config"
+) -> events.SubscribeResult | None:
     """A client subscribes to a channel whose namespace has `subscribe_proxy_enabled`.
 
     Not called for a subscription that brings a token, nor for user-limited (`#`) and private (`$`) channels.
@@ -46,7 +49,7 @@ def on_subscribe(event: events.SubscribeEvent, api: "Api", config: "Config") -> 
 
 
 @hookspec(firstresult=True)
-def on_publish(event: events.PublishEvent, api: "Api", config: "Config") -> events.PublishResult | None:
+def on_publish(event: events.PublishEvent, api: "Api", kv: "KvStores", config: "Config") -> events.PublishResult | None:
     """A client publishes into a channel whose namespace has `publish_proxy_enabled`; it need not be subscribed.
 
     The client learns only that it worked or failed: the data of the result goes to the subscribers.
@@ -54,14 +57,16 @@ def on_publish(event: events.PublishEvent, api: "Api", config: "Config") -> even
 
 
 @hookspec(firstresult=True)
-def on_rpc(event: events.RPCEvent, api: "Api", config: "Config") -> events.RPCResult | None:
+def on_rpc(event: events.RPCEvent, api: "Api", kv: "KvStores", config: "Config") -> events.RPCResult | None:
     """A client calls a method, when `rpc.without_namespace.proxy_enabled`, or that of the method's namespace, is
     set.
     """
 
 
 @hookspec(firstresult=True)
-def on_sub_refresh(event: events.SubRefreshEvent, api: "Api", config: "Config") -> events.SubRefreshResult | None:
+def on_sub_refresh(
+    event: events.SubRefreshEvent, api: "Api", kv: "KvStores", config: "Config"
+) -> events.SubRefreshResult | None:
     """A subscription has passed the `expire_at` it was given, in a namespace with `sub_refresh_proxy_enabled`.
 
     Centrifugo looks once per presence update, so the call comes 25 to 52 seconds after that time by default. It reads
@@ -71,7 +76,7 @@ def on_sub_refresh(event: events.SubRefreshEvent, api: "Api", config: "Config") 
 
 @hookspec(firstresult=True)
 def on_subscribe_unidirectional(
-    event: events.SubscribeUnidirectionalEvent, api: "Api", config: "Config"
+    event: events.SubscribeUnidirectionalEvent, api: "Api", kv: "KvStores", config: "Config"
 ) -> AsyncIterator[events.SubscribeResult | events.Publication] | None:
     """A client subscribes to a channel whose namespace has `subscribe_stream_proxy_enabled`: the backend feeds the
     subscription for as long as it lasts.
@@ -83,7 +88,7 @@ def on_subscribe_unidirectional(
 
 @hookspec(firstresult=True)
 def on_subscribe_bidirectional(
-    event: events.SubscribeBidirectionalEvent, api: "Api", config: "Config"
+    event: events.SubscribeBidirectionalEvent, api: "Api", kv: "KvStores", config: "Config"
 ) -> AsyncIterator[events.SubscribeResult | events.Publication] | None:
     """As the unidirectional stream, with `subscribe_stream_proxy_bidirectional`: what the client publishes into the
     channel arrives here instead of going to subscribers.
@@ -93,7 +98,9 @@ def on_subscribe_bidirectional(
 
 
 @hookspec(firstresult=True)
-def on_cache_empty(event: events.CacheEmptyEvent, api: "Api", config: "Config") -> events.CacheEmptyResult | None:
+def on_cache_empty(
+    event: events.CacheEmptyEvent, api: "Api", kv: "KvStores", config: "Config"
+) -> events.CacheEmptyResult | None:
     """Cache recovery found no publication in a channel; the backend may publish one before answering.
 
     Centrifugo PRO.
@@ -101,7 +108,9 @@ def on_cache_empty(event: events.CacheEmptyEvent, api: "Api", config: "Config") 
 
 
 @hookspec(firstresult=True)
-def on_channel_state(event: events.ChannelStateEvent, api: "Api", config: "Config") -> events.ChannelStateResult | None:
+def on_channel_state(
+    event: events.ChannelStateEvent, api: "Api", kv: "KvStores", config: "Config"
+) -> events.ChannelStateResult | None:
     """Channels became occupied or vacated.
 
     Centrifugo PRO, a preview there.
@@ -109,7 +118,9 @@ def on_channel_state(event: events.ChannelStateEvent, api: "Api", config: "Confi
 
 
 @hookspec(firstresult=True)
-def on_map_publish(event: events.MapPublishEvent, api: "Api", config: "Config") -> events.MapPublishResult | None:
+def on_map_publish(
+    event: events.MapPublishEvent, api: "Api", kv: "KvStores", config: "Config"
+) -> events.MapPublishResult | None:
     """A client writes a key of a map channel, in a namespace with `map.publish_proxy_enabled`.
 
     Centrifugo 6.9.1 answers the client with error 107 even when the backend allowed it and the write was done.
@@ -117,7 +128,9 @@ def on_map_publish(event: events.MapPublishEvent, api: "Api", config: "Config") 
 
 
 @hookspec(firstresult=True)
-def on_map_remove(event: events.MapRemoveEvent, api: "Api", config: "Config") -> events.MapRemoveResult | None:
+def on_map_remove(
+    event: events.MapRemoveEvent, api: "Api", kv: "KvStores", config: "Config"
+) -> events.MapRemoveResult | None:
     """A client removes a key of a map channel, in a namespace with `map.remove_proxy_enabled`.
 
     Centrifugo 6.9.1 answers the client with error 107 even when the backend allowed it and the key was removed.
@@ -126,7 +139,7 @@ def on_map_remove(event: events.MapRemoveEvent, api: "Api", config: "Config") ->
 
 @hookspec(firstresult=True)
 def on_shared_poll_refresh(
-    event: events.SharedPollRefreshEvent, api: "Api", config: "Config"
+    event: events.SharedPollRefreshEvent, api: "Api", kv: "KvStores", config: "Config"
 ) -> events.SharedPollRefreshResult | None:
     """Centrifugo polls the keys that clients track in a `shared_poll` namespace.
 

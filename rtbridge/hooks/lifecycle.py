@@ -9,22 +9,23 @@ from rtbridge.events import Event, Outcome
 if TYPE_CHECKING:
     from rtbridge.api import Api
     from rtbridge.config import Config
+    from rtbridge.stores import KvStores
 
 hookspec = pluggy.HookspecMarker("rtbridge")
 
 
 @hookspec
-def on_boot(api: "Api", config: "Config") -> None:
+def on_boot(api: "Api", kv: "KvStores", config: "Config") -> None:
     """Runs once, before the first event: open pools, load models. An exception ends the start."""
 
 
 @hookspec
-def on_ready(api: "Api", config: "Config") -> None:
+def on_ready(api: "Api", kv: "KvStores", config: "Config") -> None:
     """Runs once, when every listener is bound and events may come."""
 
 
 @hookspec
-def after_event(event: Event, outcome: Outcome, api: "Api", config: "Config") -> None:
+def after_event(event: Event, outcome: Outcome, api: "Api", kv: "KvStores", config: "Config") -> None:
     """Runs after the reply to an event has left, whatever it was: the point to reset what the event used.
 
     Blocking ones run on the thread that the event's blocking hooks ran on, so a connection that belongs to a thread can
@@ -33,7 +34,7 @@ def after_event(event: Event, outcome: Outcome, api: "Api", config: "Config") ->
 
 
 @hookspec
-def on_error(event: Event, error: BaseException, api: "Api", config: "Config") -> None:
+def on_error(event: Event, error: BaseException, api: "Api", kv: "KvStores", config: "Config") -> None:
     """Runs when a hook raised what is no answer, timed out, or answered with another event's result.
 
     `error` carries the traceback. Exceptions in here are logged.
@@ -41,7 +42,7 @@ def on_error(event: Event, error: BaseException, api: "Api", config: "Config") -
 
 
 @hookspec
-def around_blocking(api: "Api", config: "Config") -> Any:
+def around_blocking(api: "Api", kv: "KvStores", config: "Config") -> Any:
     """Gives a context manager that is entered around each run of blocking hooks, on the thread that they run on.
 
     A plain `def`, or one under `contextlib.contextmanager`; it is called on that thread. Consecutive blocking hooks of
@@ -52,5 +53,5 @@ def around_blocking(api: "Api", config: "Config") -> Any:
 
 
 @hookspec
-def on_shutdown(api: "Api", config: "Config") -> None:
+def on_shutdown(api: "Api", kv: "KvStores", config: "Config") -> None:
     """Runs once, when the last event has been answered and the listeners are closed."""

@@ -10,6 +10,7 @@ from rtbridge.events import Event, InvalidEvent
 if TYPE_CHECKING:
     from rtbridge.api import Api
     from rtbridge.config import Config
+    from rtbridge.stores import KvStores
 
 hookspec = pluggy.HookspecMarker("rtbridge")
 
@@ -18,7 +19,7 @@ CallNext = Callable[[Event], Awaitable[Any]]
 
 
 @hookspec
-def on_event(event: Event, call_next: CallNext, api: "Api", config: "Config") -> Any:
+def on_event(event: Event, call_next: CallNext, api: "Api", kv: "KvStores", config: "Config") -> Any:
     """Middleware around every event; `async def` only.
 
     `await call_next(event)` runs what is inside and gives back the answer: a result, or None when nobody answered.
@@ -28,7 +29,7 @@ def on_event(event: Event, call_next: CallNext, api: "Api", config: "Config") ->
 
 
 @hookspec(firstresult=True)
-def on_invalid(event: InvalidEvent, api: "Api", config: "Config") -> None:
+def on_invalid(event: InvalidEvent, api: "Api", kv: "KvStores", config: "Config") -> None:
     """A call that cannot be decoded or whose kind is unknown.
 
     It is refused as a failed call unless a hook raises `Disconnect` or `ClientError` and the call's kind is known and

@@ -215,7 +215,7 @@ def test_nothing_to_serve_names_the_keys(project: Any, start: Start) -> None:
         ("centrifuge: {proxy_adress: x}", "unknown key"),
         ("centrifuge: [", ".rr.yaml:"),
         ("rtbridge: {threads: many}", "rtbridge.threads"),
-        ("kv: {a: {}}", "not implemented"),
+        ("kv: {a: {}}", "the key is missing"),
     ],
 )
 def test_a_bad_configuration_is_told_without_a_traceback(project: Any, start: Start, config: str, message: str) -> None:

@@ -253,7 +253,7 @@ def test_the_new_event_is_on_the_page_of_hooks(grown: Path) -> None:
     page = (grown / "docs/hooks.md").read_text()
     section = page[page.index("### `on_moderate`") : page.index("### `on_connect`")]
     assert "A client reports a message of somebody else. Nothing else is known about it." in section
-    assert "def on_moderate(event, api, config) -> ModerateResult | None" in section
+    assert "def on_moderate(event, api, kv, config) -> ModerateResult | None" in section
     assert "gRPC method `Moderate`, HTTP path `/moderate`." in section
     assert "| `data` | JSON value; bytes in `raw_data` | What is reported. |" in section
     assert "| `verdicts` | list of `ModerateLabel` | The labels. |" in section

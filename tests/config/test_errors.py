@@ -111,7 +111,6 @@ def in_rtbridge(line: str) -> str:
         ),
         ("grpc_server: grpcoi", "grpc_server: found a string 'grpcoi', allowed: grpcio; did you mean grpcio?"),
         ("centrifugo_api: {}", "centrifugo_api: not implemented in rtbridge VERSION; remove it"),
-        ("kv: {}", "kv: not implemented in rtbridge VERSION; remove it"),
         (
             "unhandled: {rpc: {}}",
             "unhandled.rpc: found neither disconnect nor error, allowed: exactly one of the two",
@@ -154,10 +153,10 @@ def test_a_misspelt_key_gets_the_nearest_name() -> None:
         "hook_timeout, worker_concurrency; did you mean concurrency?"
     )
     assert fault('version: "3"\nRTbridge: {}').endswith(
-        "server, http, rpc, status, logs, rtbridge, x-*; did you mean rtbridge?"
+        "server, http, rpc, status, logs, kv, rtbridge, x-*; did you mean rtbridge?"
     )
     assert fault('version: "3"\nthreads: 3').endswith("x-*; did you mean rtbridge.threads?")
-    allowed = "allowed: version, centrifuge, server, http, rpc, status, logs, rtbridge, x-*"
+    allowed = "allowed: version, centrifuge, server, http, rpc, status, logs, kv, rtbridge, x-*"
     assert fault('version: "3"\nqwertz: {}').endswith(allowed)
 
 
@@ -262,7 +261,6 @@ def test_a_merge_of_what_is_no_mapping() -> None:
 @pytest.mark.parametrize(
     ("section", "text"),
     [
-        ("kv", "section kv: not implemented in rtbridge VERSION; remove it"),
         (
             "include",
             "include: RoadRunner's include is not supported; "
@@ -276,7 +274,12 @@ def test_a_section_that_is_refused(section: str, text: Any) -> None:
 
 
 def test_a_store_named_like_a_section_takes_nothing_away() -> None:
-    assert fault('version: "3"\nkv: {version: {}, rtbridge: {}}\nrtbridge: {threads: 0}').count("\n") == 1
+    assert (
+        fault(
+            'version: "3"\nkv: {version: {driver: memory}, rtbridge: {driver: memory}}\nrtbridge: {threads: 0}'
+        ).count("\n")
+        == 0
+    )
 
 
 def test_the_name_of_an_environment_variable() -> None:

@@ -58,11 +58,31 @@ def test_files_that_load_pass(name: str) -> None:
         'version: "3"\nrtbridge: {secret: {values: []}}',
         'version: "3"\nrtbridge: {grpc_server: builtin}',
         'version: "3"\nrtbridge: {plugins: [""]}',
-        'version: "3"\nkv: {}',
+        'version: "3"\nkv: {a: {}}',
+        'version: "3"\nkv: {a: {driver: memory, config: {max_entries: 0}}}',
+        'version: "3"\nkv: {a: {driver: redis, config: {max_entries: 1}}}',
     ],
 )
 def test_files_that_do_not_load_fail(text: str) -> None:
     assert not valid(text)
+
+
+def test_the_keys_of_a_store_follow_from_its_driver() -> None:
+    stores = [
+        "a: {driver: memory, config: {max_bytes: 1MiB}}",
+        "b: {driver: boltdb, config: {file: rr.db}}",
+        "c: {driver: redis, config: {addrs: ['a:1']}}",
+        "d: {driver: etcd, config: {hosts: [a]}}",
+        "e: {driver: memcached}",
+        "f: {driver: memory, config: }",
+    ]
+    assert valid('version: "3"\nkv:\n  ' + "\n  ".join(stores))
+    (redis,) = [
+        choice["then"]["properties"]["config"]
+        for choice in json_schema()["properties"]["kv"]["additionalProperties"]["allOf"]  # type: ignore[index]
+        if choice["if"]["properties"]["driver"]["const"] == "redis"
+    ]
+    assert redis["properties"]["addrs"]["default"] == ["tcp://127.0.0.1:6379"]
 
 
 def test_defaults_are_written_as_in_the_file_and_load() -> None:

@@ -254,7 +254,6 @@ def test_options_beat_the_file() -> None:
             "option -o: rtbridge.plugins.0: rtbridge.plugins is a list; set it whole, as in -o 'rtbridge.plugins=...'",
         ),
         ("version.a=1", "option -o: version.a: version is a scalar; set it whole, as in -o 'version=...'"),
-        ("kv.a=1", "option -o: section kv: not implemented in rtbridge VERSION; remove it"),
     ],
 )
 def test_options_that_cannot_be(option: str, text: Any) -> None:

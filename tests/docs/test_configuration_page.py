@@ -1,4 +1,4 @@
-"""`docs/configuration.md` and `docs/embedded-keys.md` say what the model says.
+"""`docs/configuration.md`, `docs/embedded-keys.md` and `docs/kv-keys.md` say what the model says.
 
 The tables between its markers are rendered from the model; `python -m tests.docs.test_configuration_page` writes them.
 """
@@ -13,6 +13,7 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from rtbridge.config import Config, Embedded, centrifugo
 from rtbridge.config.centrifugo import SECTION
+from rtbridge.config.kv import CONFIGS, Kv, KvStore
 from rtbridge.config.roadrunner import LATER, REFUSED, known_keys
 from rtbridge.config.shape import Shape, allowed, shape_of
 
@@ -42,7 +43,8 @@ def keys(struct: inspect.StructType, path: str = "") -> Iterator[tuple[str, Shap
             inner = shape_of(inner.value_type).type
             name += ".NAME"
         elif isinstance(inner, inspect.VarTupleType):
-            inner = shape_of(inner.item_type).type
+            item = shape_of(inner.item_type)
+            inner = item.type if item.kind is None else inner
             name += ".N"
         if isinstance(inner, inspect.StructType) and shape.kind is None:
             yield from keys(inner, f"{name}.")
@@ -54,9 +56,23 @@ def table_of_keys() -> str:
     assert isinstance(top, inspect.StructType)
     lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
     for name, shape, default in keys(top):
-        if not name.startswith(f"{SECTION}."):
+        if not name.startswith((f"{SECTION}.", "kv.", "rtbridge.kv.")):
             lines.append(f"| `{name}` | {_taken(shape)} | {_default(shape, default)} | {shape.description} |")
     return "\n".join(lines)
+
+
+def table_of_kv() -> str:
+    """The keys of stores: those of every store, those of each driver, and what is said of their values."""
+    lines: list[str] = []
+    drivers: list[tuple[str, type[Struct]]] = [(f"kv.NAME.config of {name}", kind) for name, kind in CONFIGS.items()]
+    for title, kind in [("kv.NAME", KvStore), *drivers, ("rtbridge.kv", Kv)]:
+        section = inspect.type_info(kind)
+        assert isinstance(section, inspect.StructType)
+        lines += [f"## {title}", "", "| key | takes | default | meaning |", "|---|---|---|---|"]
+        for name, shape, default in keys(section):
+            lines.append(f"| `{name}` | {_taken(shape)} | {_default(shape, default)} | {shape.description} |")
+        lines.append("")
+    return "\n".join(lines[:-1])
 
 
 def table_of_embedded() -> str:
@@ -111,13 +127,15 @@ def _taken(shape: Shape) -> str:
 
 def _default(shape: Shape, default: Any) -> str:
     if default is NODEFAULT:
-        return "" if isinstance(shape.type, inspect.DictType) else "required"
+        return "" if isinstance(shape.type, inspect.DictType | inspect.AnyType) else "required"
     if isinstance(default, Struct) and shape.kind is None:
         return ""
     if default is None:
         return "null"
     if default == ():
         return "none"
+    if isinstance(default, tuple):
+        return ", ".join(f"`{each}`" for each in default)
     shown = default if shape.kind is None else shape.kind.show(default)
     if shown == "":
         return '`""`'
@@ -138,6 +156,7 @@ def table_of_roadrunner() -> str:
 #: Page → its tables.
 TABLES: Final[dict[Path, dict[str, Callable[[], str]]]] = {
     PAGE: {"keys": table_of_keys, "roadrunner": table_of_roadrunner},
+    DOCS / "kv-keys.md": {"kv": table_of_kv},
     DOCS / "embedded-keys.md": {"embedded": table_of_embedded, "unsupported": table_of_unsupported},
 }
 

@@ -232,7 +232,7 @@ async def clash(data: str) -> None: ...
 @pytest.mark.parametrize(
     ("listen", "options", "said"),
     [
-        (unknown, {}, "argument 'rooom' is unknown; there are event, room, data, meta, api, config"),
+        (unknown, {}, "argument 'rooom' is unknown; there are event, room, data, meta, api, kv, config"),
         (positional, {}, "arguments go by name; event: rtbridge.events.base.Event cannot be filled"),
         (rest, {}, "arguments go by name; **kwargs: Any cannot be filled"),
         (blocking_async, {"blocking": True}, "is async and cannot be blocking"),
@@ -249,7 +249,7 @@ def test_refused(listen: Any, options: dict[str, Any], said: str) -> None:
 
 def test_a_route_of_an_event_without_a_payload() -> None:
     """`data` and `meta` exist where the event has them."""
-    said = "argument 'data' is unknown; there are event, room, api, config"
+    said = "argument 'data' is unknown; there are event, room, api, kv, config"
     assert refused(data_of_refresh, kind="cache_empty") == said
 
 

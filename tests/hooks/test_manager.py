@@ -97,9 +97,9 @@ def test_specname() -> None:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (misspelt, "argument 'evnt' is unknown; there are event, api, config"),
-        (star, "argument *args: Any cannot be filled; take event, api, config"),
-        (keyword_only, "argument config: rtbridge.config.model.Config cannot be filled; take event, api, config"),
+        (misspelt, "argument 'evnt' is unknown; there are event, api, kv, config"),
+        (star, "argument *args: Any cannot be filled; take event, api, kv, config"),
+        (keyword_only, "argument config: rtbridge.config.model.Config cannot be filled; take event, api, kv, config"),
     ],
 )
 def test_arguments(function: Any, said: str) -> None:

@@ -1,0 +1,88 @@
+"""Stores of every driver, made from a configuration as `rtbridge serve` makes them."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from rtbridge import Kv, KvStores
+from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.config import parse_config
+from rtbridge.plugins.kv import open_stores
+
+#: Drivers, in the order in which they are tested.
+DRIVERS: Final = ("memory",)
+#: Drivers that count expiry on the clock of the tests.
+VIRTUAL: Final = ("memory", "sqlite")
+
+_SERIALS: Final = itertools.count(1)
+
+Make = Callable[..., Awaitable[Kv]]
+
+
+class Upper:
+    """A serializer of one's own: text, in capitals while it is stored."""
+
+    def dumps(self, value: Any) -> bytes:
+        return repr(value).encode().swapcase()
+
+    def loads(self, data: bytes) -> Any:
+        import ast
+
+        return ast.literal_eval(data.decode().swapcase())
+
+
+def stores_of(driver: str, config: dict[str, Any], clock: Clock = SYSTEM_CLOCK, **kv: Any) -> KvStores:
+    """The stores of a configuration with one store, `s`."""
+    section = {"s": {"driver": driver, "config": config}}
+    made = parse_config({"version": "3", "centrifuge": {"name": "shop"}, "kv": section, "rtbridge": {"kv": kv}})
+    return open_stores(made.config, clock)
+
+
+@pytest.fixture
+def driver_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """The `config` of a store that nobody else has."""
+
+    def config(driver: str) -> dict[str, Any]:
+        serial = next(_SERIALS)
+        if driver == "sqlite":
+            return {"file": str(tmp_path / f"{serial}.db")}
+        return {}
+
+    return config
+
+
+@pytest.fixture
+async def make(driver_config: Callable[[str], dict[str, Any]]) -> AsyncIterator[Make]:
+    """Makes stores: ``await make("memory", clock=..., serializer="json")``; closes them afterwards."""
+    made: list[KvStores] = []
+
+    async def one(driver: str, clock: Clock = SYSTEM_CLOCK, config: dict[str, Any] | None = None, **kv: Any) -> Kv:
+        stores = stores_of(driver, driver_config(driver) if config is None else config, clock, **kv)
+        made.append(stores)
+        await stores.open()
+        return stores("s")
+
+    yield one
+    for stores in made:
+        await stores.close()
+
+
+@pytest.fixture
+def keypair(tmp_path: Path) -> Path:
+    """A key file."""
+    pytest.importorskip("nacl", reason="PyNaCl is not installed: pip install 'rtbridge[crypt]'")
+    from rtbridge.stores.crypt import write_keypair
+
+    path = tmp_path / "keypair.key"
+    write_keypair(path)
+    return path
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    """Each driver in turn."""
+    name: str = request.param
+    return name
