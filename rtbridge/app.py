@@ -25,10 +25,10 @@ from rtbridge.errors import ConfigError, PluginError
 from rtbridge.events import METHODS
 from rtbridge.handler import LocalHandler
 from rtbridge.hooks import ENTRY_POINTS, Chain, HookManager
-from rtbridge.plugins.kv import open_stores
+from rtbridge.plugins.kv import in_memory, open_stores
 from rtbridge.plugins.kv import warnings as kv_warnings
 from rtbridge.readiness import Readiness
-from rtbridge.stores import kv
+from rtbridge.stores import Store, kv
 from rtbridge.transport.base import Transport
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def load(
 def load_config(path: str | Path | None = None, *, offline: bool = False) -> Config:
     """Read the configuration in a process that rtbridge does not serve: a script, Django, an image build.
 
-    From then on ``rtbridge.kv("name")`` finds the stores of its section ``kv``. Nothing is connected by this.
+    From then on ``rtbridge.kv("name")`` finds the stores of its section ``kv``. Nothing is connected by this. Those of
+    the memory driver are the ones of ``rtbridge serve`` where ``rpc.listen`` says how to reach it, else this process's.
 
     Args:
         path: The file; by default what the variable ``RR_CONFIG_PATH`` names, or ``.rr.yaml``.
@@ -78,8 +79,19 @@ def load_config(path: str | Path | None = None, *, offline: bool = False) -> Con
 
     """
     config = load(path if path is not None else os.environ.get("RR_CONFIG_PATH") or None, offline=offline).config
-    kv.use(open_stores(config))
+    kv.use(open_stores(config, elsewhere=_served_stores(config)))
     return config
+
+
+def _served_stores(config: Config) -> dict[str, Store]:
+    """The stores that ``rtbridge serve`` has in its memory, where they can be reached."""
+    names = in_memory(config)
+    if config.rpc is None or not names:
+        return {}
+    from rtbridge.control.stores import ControlStores
+
+    served = ControlStores(config.rpc.listen, config.rtbridge.rpc_token)
+    return {name: served.store(name) for name in names}
 
 
 class Listing(msgspec.Struct, array_like=True, frozen=True):
@@ -106,20 +118,28 @@ class Runtime:
         config: The configuration.
         plugins: Plugins beside those that the configuration names: modules, objects with hooks, or module names.
         clock: Every duration and expiry asks it.
+        elsewhere: Key-value stores that another process has in its memory, by name.
 
     Raises:
         PluginError: A plugin cannot be imported or registered.
 
     """
 
-    def __init__(self, config: Config, plugins: Iterable[object] = (), clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        config: Config,
+        plugins: Iterable[object] = (),
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        elsewhere: Mapping[str, Store] | None = None,
+    ) -> None:
         self.config = config
         self._clock = clock
         self._dumps = dumping.use(config.rtbridge.dump_server)
         #: The server API as hooks get it.
         self.api = LocalApi()
         #: The key-value stores, also those of ``rtbridge.kv``, before the first plugin is imported.
-        self.kv = open_stores(config, clock)
+        self.kv = open_stores(config, clock, elsewhere)
         kv.use(self.kv)
         self.manager = HookManager({"api": self.api, "kv": self.kv, "config": config})
         for module in config.rtbridge.plugins:
@@ -284,19 +304,22 @@ class Runtime:
                 log.exception("%s (%s) failed", step.name, step.source)
 
 
-def runtime_of(config: Config, plugins: Iterable[object] = ()) -> Runtime:
+def runtime_of(
+    config: Config, plugins: Iterable[object] = (), *, elsewhere: Mapping[str, Store] | None = None
+) -> Runtime:
     """A runtime whose hooks are going to run; where exceptions are reported, so is a plugin that keeps it from that.
 
     Args:
         config: The configuration.
         plugins: Plugins beside those that the configuration names: modules, objects with hooks, or module names.
+        elsewhere: Key-value stores that another process has in its memory, by name.
 
     Raises:
         PluginError: A plugin cannot be imported or registered.
 
     """
     try:
-        return Runtime(config, plugins)
+        return Runtime(config, plugins, elsewhere=elsewhere)
     except PluginError as error:
         if reporting.asked_for(config):
             with suppress(PluginError):  # the one that is raised already may be about this

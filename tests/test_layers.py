@@ -37,6 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "reporting": {"plugins", "isolation", "events"} | BOTTOM,
     "listening": {"plugins", "embedded", "transport", "handler", "readiness"} | BOTTOM,
     "app": {
+        "control",
         "dumping",
         "reporting",
         "listening",
@@ -58,7 +59,9 @@ LAYERS: dict[str, set[str]] = {
         "app",
         "listening",
         "loops",
+        "plugins",
         "readiness",
+        "stores",
         "transport",
         "handler",
         "bridge",
@@ -71,7 +74,7 @@ LAYERS: dict[str, set[str]] = {
         "logs",
     }
     | BOTTOM,
-    "control": {"transport", "codec", "denial"} | BOTTOM,
+    "control": {"transport", "codec", "denial", "stores"} | BOTTOM,
     "testing": {"app", "transport", "api", "events"} | BOTTOM,
     "cli": {
         "app",
@@ -81,7 +84,9 @@ LAYERS: dict[str, set[str]] = {
         "centrifugo",
         "listening",
         "loops",
+        "plugins",
         "readiness",
+        "stores",
         "transport",
         "workers",
         "codec",

@@ -15,6 +15,9 @@ from rtbridge.cli.lifetime import Signals
 from rtbridge.cli.project import Chosen
 from rtbridge.control.base import Reloaded, Seen
 from rtbridge.errors import SetupError
+from rtbridge.plugins.kv import in_memory
+from rtbridge.stores import Store
+from rtbridge.stores.remote import Performed, perform
 from rtbridge.transport.base import Transport
 from rtbridge.workers.parent import Parent
 
@@ -117,6 +120,15 @@ class Process:
             reasons=readiness.reasons,
             pid=os.getpid(),
         )
+
+    async def store(self, name: str, operation: str, arguments: bytes) -> Performed:
+        """Do an operation on a store in memory."""
+        host = self._host
+        if isinstance(host, Parent):
+            stores: Mapping[str, Store] = host.stores
+        else:
+            stores = {each: host.kv(each).store for each in in_memory(host.config)}
+        return await perform(stores, name, operation, arguments)
 
     def stop(self, *, force: bool) -> None:
         """End the process; soon, so that the caller still gets its answer."""

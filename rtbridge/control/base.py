@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rtbridge.stores.remote import Performed
+
 
 class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
     """What a reload did.
@@ -52,6 +54,10 @@ class Controlled(Protocol):
 
     def seen(self) -> Seen:
         """What there is to see now."""
+        ...
+
+    async def store(self, name: str, operation: str, arguments: bytes) -> Performed:
+        """Do an operation on a store in memory."""
         ...
 
     def stop(self, *, force: bool) -> None:

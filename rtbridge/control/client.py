@@ -47,10 +47,11 @@ class Control:
         try:
             return send(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as exc:
-            raise SetupError(_fault(self._address, exc)) from exc
+            raise SetupError(fault(self._address, exc)) from exc
 
 
-def _fault(address: Address, error: Any) -> str:
+def fault(address: Address, error: Any) -> str:
+    """What a failed call of the control RPC means, and what to do."""
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
         return f"nothing answers on {address}: is `rtbridge serve` running there, with rpc.listen set?"

@@ -22,6 +22,9 @@ log = logging.getLogger("rtbridge.control")
 PACKAGE: Final = "rtbridge.control.v1"
 SERVICE: Final = f"{PACKAGE}.Control"
 
+#: Bytes of a request at most: a value of a store.
+_LARGEST: Final = 64 * 1024**2
+
 #: The metadata key of the token.
 TOKEN: Final = "x-rtbridge-token"  # noqa: S105  # its name, not its value
 
@@ -51,10 +54,15 @@ class ControlTransport:
         clear_socket(self.address, "the control RPC")
         if not unix:
             bind(self.address, "the control RPC").close()
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 * 1024)])
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _LARGEST)])
         handlers: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(self._guarded(serve))
-            for name, serve in (("Reload", self._reload), ("Workers", self._workers), ("Stop", self._stop))
+            for name, serve in (
+                ("Reload", self._reload),
+                ("Workers", self._workers),
+                ("Stop", self._stop),
+                ("Store", self._store),
+            )
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         before = os.umask(0o177) if unix else None
@@ -110,6 +118,11 @@ class ControlTransport:
             reasons=list(seen.reasons),
             pid=seen.pid,
         )
+
+    async def _store(self, request: bytes) -> Any:
+        asked = message_class(f"{PACKAGE}.StoreRequest").FromString(request)
+        done = await self._controlled.store(asked.store, asked.operation, asked.arguments)
+        return message_class(f"{PACKAGE}.StoreReply")(result=done.result, error=done.error, message=done.message)
 
     async def _stop(self, request: bytes) -> Any:
         asked = message_class(f"{PACKAGE}.StopRequest").FromString(request)

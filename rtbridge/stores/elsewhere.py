@@ -23,7 +23,12 @@ class Elsewhere(Store):
         self._loop = loop
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop()).result()
+        try:
+            loop = self._loop()
+        except BaseException:
+            coroutine.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
     async def open(self) -> None:
         """See :class:`Store`."""

@@ -11,6 +11,7 @@ from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.events import METHODS, Call, Headers
 from rtbridge.handler import Refused
 from rtbridge.workers.framed_api import FramedApi
+from rtbridge.workers.framed_stores import FramedStores
 from rtbridge.workers.frames import (
     MAX_PAYLOAD,
     ROUTES,
@@ -28,6 +29,7 @@ from rtbridge.workers.frames import (
     Refuse,
     Retire,
     Serving,
+    StoreReply,
     StreamEnd,
     ToWorker,
     clean,
@@ -48,13 +50,17 @@ class Answerer:
         runtime: Has the hooks.
         link: To the parent.
         api: Calls of the server API that travel over the link; None where there are none.
+        stores: Operations on stores that do; None where there are none.
 
     """
 
-    def __init__(self, runtime: Runtime, link: Link, api: FramedApi | None) -> None:
+    def __init__(
+        self, runtime: Runtime, link: Link, api: FramedApi | None = None, stores: FramedStores | None = None
+    ) -> None:
         self._runtime = runtime
         self._link = link
         self._api = api
+        self._stores = stores
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._streams: dict[int, Outgoing] = {}
@@ -75,9 +81,10 @@ class Answerer:
                 self._cancel(id)
             case Ping(number):
                 self._link.send(Pong(number))
-            case ApiReply():
-                if self._api is not None:
-                    self._api.reply(frame)
+            case ApiReply() if self._api is not None:
+                self._api.reply(frame)
+            case StoreReply() if self._stores is not None:
+                self._stores.reply(frame)
             case Credit(id, count):
                 if (stream := self._streams.get(id)) is not None:
                     stream.credit(count)
@@ -101,8 +108,9 @@ class Answerer:
         """The parent is gone: nobody waits for anything."""
         for task in list(self._tasks.values()):
             task.cancel()
-        if self._api is not None:
-            self._api.lost()
+        for each in (self._api, self._stores):
+            if each is not None:
+                each.lost()
 
     def _asked(self, frame: Ask) -> None:
         id = frame.id

@@ -19,9 +19,23 @@ from rtbridge.config import Config
 from rtbridge.errors import SetupError
 from rtbridge.hooks import Threads
 from rtbridge.loops import run as run_loop
+from rtbridge.plugins.kv import in_memory
+from rtbridge.stores.remote import RemoteStore
 from rtbridge.workers.answerer import Answerer
 from rtbridge.workers.framed_api import FramedApi
-from rtbridge.workers.frames import TO_WORKER, ApiReply, Drain, Failed, Ready, Start, ToWorker, Unpacker, clean
+from rtbridge.workers.framed_stores import FramedStores
+from rtbridge.workers.frames import (
+    TO_WORKER,
+    ApiReply,
+    Drain,
+    Failed,
+    Ready,
+    Start,
+    StoreReply,
+    ToWorker,
+    Unpacker,
+    clean,
+)
 from rtbridge.workers.link import Link
 
 log = logging.getLogger("rtbridge.workers")
@@ -76,6 +90,7 @@ class _Child:
         self._start: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
         self._over = asyncio.Event()
         self._api: FramedApi | None = None
+        self._stores: FramedStores | None = None
         self._answerer: Answerer | None = None
 
     async def live(self, link: Link) -> int:
@@ -92,7 +107,7 @@ class _Child:
         except SetupError as exc:
             link.send(Failed(clean(str(exc))))
             return exc.exit_code
-        answerer = self._answerer = Answerer(runtime, link, self._api)
+        answerer = self._answerer = Answerer(runtime, link, self._api, self._stores)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, answerer.retire, "it got SIGTERM")
         runtime.bridge.on_reset_failed = lambda: answerer.retire("a reset() failed")
         link.send(Ready(runtime.listing(), [clean(line) for line in runtime.warnings()]))
@@ -105,7 +120,9 @@ class _Child:
         return 0
 
     async def _boot(self, link: Link, config: Config, *, lazy: bool) -> Runtime:
-        runtime = runtime_of(config)
+        stores = self._stores = FramedStores(link)
+        elsewhere = {name: RemoteStore(name, stores.ask) for name in in_memory(config)}
+        runtime = runtime_of(config, elsewhere=elsewhere)
         if config.rtbridge.embedded is not None:
             self._api = FramedApi(link)
             runtime.api.bind(self._api.call)
@@ -130,7 +147,9 @@ class _Child:
             elif isinstance(frame, Drain):
                 self._over.set()
             elif isinstance(frame, ApiReply) and self._api is not None:
-                self._api.reply(frame)  # to a call of on_boot
+                self._api.reply(frame)  # to a call of on_boot, as the next one
+            elif isinstance(frame, StoreReply) and self._stores is not None:
+                self._stores.reply(frame)
             elif isinstance(frame, Start):
                 self._start.set_result(frame)
             # What is said to workers at large means nothing to one that is not ready.

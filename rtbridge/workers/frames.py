@@ -6,8 +6,9 @@ Both ends are rtbridge of one version, started from one file, so there is no neg
 
 .. code-block:: text
 
-    parent → worker   Start, Serving, Ask, Refuse, Cancel, Incoming, Credit, Ping, ApiReply, EndStreams, Drain
-    worker → parent   Ready, Failed, Answer, Ended, Item, StreamEnd, Credit, Pong, ApiCall, Retire
+    parent → worker   Start, Serving, Ask, Refuse, Cancel, Incoming, Credit, Ping, EndStreams, Drain,
+                      ApiReply, StoreReply
+    worker → parent   Ready, Failed, Answer, Ended, Item, StreamEnd, Credit, Pong, Retire, ApiCall, StoreCall
 
 Times are absolute, in seconds of the system's monotonic clock, which all processes of a machine share.
 """
@@ -163,6 +164,15 @@ class Drain(msgspec.Struct, array_like=True, frozen=True, tag=11):
     """No more calls will come: end what is under way, shut plugins down, exit."""
 
 
+class StoreReply(msgspec.Struct, array_like=True, frozen=True, tag=12):
+    """What came of an operation on a store; see :class:`rtbridge.stores.remote.Performed`."""
+
+    id: int
+    result: bytes
+    error: str = ""
+    message: str = ""
+
+
 class Ready(msgspec.Struct, array_like=True, frozen=True, tag=21):
     """The worker takes calls."""
 
@@ -230,14 +240,25 @@ class ApiCall(msgspec.Struct, array_like=True, frozen=True, tag=28):
     request: bytes
 
 
+class StoreCall(msgspec.Struct, array_like=True, frozen=True, tag=30):
+    """An operation on a store of the parent's, its arguments packed."""
+
+    id: int
+    store: str
+    operation: str
+    arguments: bytes
+
+
 class Retire(msgspec.Struct, array_like=True, frozen=True, tag=29):
     """The worker asks to be replaced."""
 
     why: str
 
 
-ToWorker: TypeAlias = Start | Serving | Ask | Refuse | Cancel | Incoming | Credit | Ping | ApiReply | EndStreams | Drain
-ToParent: TypeAlias = Ready | Failed | Answer | Ended | Item | StreamEnd | Credit | Pong | ApiCall | Retire
+ToWorker: TypeAlias = (
+    Start | Serving | Ask | Refuse | Cancel | Incoming | Credit | Ping | ApiReply | StoreReply | EndStreams | Drain
+)
+ToParent: TypeAlias = Ready | Failed | Answer | Ended | Item | StreamEnd | Credit | Pong | ApiCall | StoreCall | Retire
 Frame: TypeAlias = ToWorker | ToParent | AskOut
 
 TO_WORKER: Final = msgspec.msgpack.Decoder(list[ToWorker])

@@ -114,6 +114,11 @@ class Link(asyncio.Protocol):
         self._out.clear()
         self._size = 0
 
+    @property
+    def behind(self) -> bool:
+        """Whether the other end has fallen behind."""
+        return self._resumed is not None
+
     async def drain(self) -> None:
         """Wait until the other end takes more, where it has fallen behind."""
         if self._resumed is not None:

@@ -6,7 +6,7 @@ import logging
 import os
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,9 +19,12 @@ from rtbridge.config import Address, Config
 from rtbridge.config.fields import Section
 from rtbridge.denial import Denials
 from rtbridge.errors import ApiError
+from rtbridge.plugins.kv import memory_stores
 from rtbridge.readiness import Readiness
+from rtbridge.stores import Store
+from rtbridge.stores.remote import Performed, perform
 from rtbridge.transport.base import Transport
-from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply, Start, clean
+from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply, Start, StoreCall, StoreReply, clean
 from rtbridge.workers.pool import Pool
 from rtbridge.workers.process import Worker
 from rtbridge.workers.supervisor import Supervisor
@@ -77,6 +80,8 @@ class Parent:
         self._inherited = dict(os.environ if environment is None else environment)
         self._serve_api: Callable[[str, Any], Any] | None = None
         self._requests = {name: json_decoder(request) for name, (request, _) in METHODS.items()}
+        #: One for all workers: those of the memory driver.
+        self.stores: dict[str, Store] = memory_stores(config)
         self._supervisor: Supervisor | None = None
         self._swapping = asyncio.Lock()
         self._lazy = False
@@ -103,6 +108,7 @@ class Parent:
             start=self._first_frame(config),
             environment=self._environment(config),
             api=self._api,
+            store=self._store,
         )
         self._supervisor.begin(lazy=lazy)
 
@@ -178,6 +184,8 @@ class Parent:
 
     def _configure(self, config: Config) -> None:
         self.handler.configure(**_bounds(config))
+        for name, store in memory_stores(config).items():
+            self.stores.setdefault(name, store)  # what is in one that is there stays
         self.supervisor.configure(
             config.centrifuge.pool,
             drain_timeout=config.rtbridge.drain_timeout,
@@ -201,6 +209,15 @@ class Parent:
         if self._supervisor is not None:
             await self._supervisor.stop()
 
+    def _store(self, worker: Worker, frame: StoreCall) -> None:
+        """Do an operation of a hook's; the memory driver never waits."""
+        done = _at_once(perform(self.stores, frame.store, frame.operation, frame.arguments))
+        result, error, message = done
+        if len(result) > MAX_PAYLOAD:
+            result, error = b"", "KvLimit"
+            message = f"kv.{frame.store}: {len(done.result):,} bytes; at most {MAX_PAYLOAD:,} travel at once"
+        worker.send(StoreReply(frame.id, result, error, clean(message)), len(result))
+
     def _api(self, worker: Worker, frame: ApiCall) -> None:
         """Answer a call of the server API that a hook made."""
         try:
@@ -220,6 +237,16 @@ class Parent:
             log.exception("the server API failed: %s", frame.method)
             reply = ApiReply(frame.id, b"", 100, "internal server error")
         worker.send(reply, len(reply.result))
+
+
+def _at_once(work: Coroutine[Any, Any, Performed]) -> Performed:
+    try:
+        work.send(None)
+    except StopIteration as done:
+        found: Performed = done.value
+        return found
+    work.close()
+    raise AssertionError("a store in memory waited")
 
 
 def _bounds(config: Config) -> dict[str, Any]:

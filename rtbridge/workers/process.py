@@ -38,6 +38,7 @@ from rtbridge.workers.frames import (
     Retire,
     Serving,
     Start,
+    StoreCall,
     StreamEnd,
     ToParent,
     Unpacker,
@@ -79,6 +80,7 @@ class Watcher:
         self.hung: Callable[[Worker, str], None] = _ignore
         self.ended: Callable[[Worker], None] = _ignore
         self.api: Callable[[Worker, ApiCall], None] = _ignore
+        self.store: Callable[[Worker, StoreCall], None] = _ignore
 
 
 def _ignore(*_: Any) -> None:
@@ -294,6 +296,8 @@ class Worker:
                     if held.stream is not None:
                         held.stream.end("cancelled")
                     held.answer("it was cancelled")
+            case StoreCall():
+                self._watcher.store(self, frame)
             case ApiCall():
                 self._watcher.api(self, frame)
             case Ready():

@@ -14,7 +14,7 @@ from rtbridge.config import Pool as Settings
 from rtbridge.config import Supervisor as Limits
 from rtbridge.errors import PluginError
 from rtbridge.readiness import Readiness
-from rtbridge.workers.frames import ApiCall, Start
+from rtbridge.workers.frames import ApiCall, Start, StoreCall
 from rtbridge.workers.pool import Pool
 from rtbridge.workers.process import Watcher, Worker
 from rtbridge.workers.usage import Usage, WorkerInfo
@@ -80,6 +80,7 @@ class Supervisor:
         start: Makes the first frame for a worker, by its number.
         environment: Of the workers.
         api: Answers calls of the server API.
+        store: Does operations on stores of this process.
 
     """
 
@@ -93,6 +94,7 @@ class Supervisor:
         start: Callable[[int], Start],
         environment: Mapping[str, str],
         api: Callable[[Worker, ApiCall], None],
+        store: Callable[[Worker, StoreCall], None],
     ) -> None:
         self._pool = pool
         self._readiness = readiness
@@ -114,6 +116,7 @@ class Supervisor:
         self._watcher.hung = self._hung
         self._watcher.ended = self._ended
         self._watcher.api = api
+        self._watcher.store = store
         pool.crowded = self._crowded
 
     def configure(

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ import httpx
 import pytest
 
 from rtbridge.codec.descriptors import message_class
+from tests.cli.conftest import ROOT
 
 Start = Callable[..., Any]
 Invoke = Callable[..., Any]
@@ -64,7 +67,7 @@ class Served:
     def rpc(self) -> Any:
         """What an RPC is answered."""
         found = self.invoke("call", "rpc", "--method", "x", "--address", self.process.address("gRPC"))
-        return json.loads(found.stdout)["result"]["data"]
+        return json.loads(found.stdout)["result"].get("data")
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"http://{self.process.address('status')}{path}", timeout=BOUND)
@@ -407,3 +410,54 @@ def test_health_of_a_crash_loop(served: Served) -> None:
     until(lambda: served.get("/ready").status_code == 200, "it stays red")
     assert _serving(process.address("gRPC")) == 1
     assert served.rpc() == "mended"
+
+
+OUTSIDE = """
+import asyncio, sys
+import rtbridge
+rtbridge.load_config()
+store = rtbridge.kv("shared")
+store.sync.set("from outside", {"n": 1}, ttl=60)
+async def main():
+    return [await store.get("from a hook"), await store.incr("counted"), await store.has("nothing")]
+print(asyncio.run(main()), asyncio.run(main()), store.sync.get("counted"))
+"""
+
+
+def outside(served: Served) -> "subprocess.CompletedProcess[str]":
+    """The script, run in the project."""
+    return subprocess.run(
+        [sys.executable, "-c", OUTSIDE],
+        cwd=served._project.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("alone", ["false", "true"])
+def test_stores_in_memory_are_there_for_other_processes(served: Served, start: Start, alone: str) -> None:
+    """Over the control RPC, awaited and blocking, from a script that read the configuration."""
+    served._project.write(
+        "hooks.py",
+        """
+        from rtbridge import RPCResult, hookimpl
+        @hookimpl
+        async def on_rpc(event, kv):
+            await kv("shared").set("from a hook", "hello")
+            return RPCResult(data=await kv("shared").get("from outside"))
+        """,
+    )
+    path = served._project.folder / ".rr.yaml"
+    path.write_text(path.read_text() + "kv: {shared: {driver: memory}}\n")
+    process = served.begin("-o", f"centrifuge.pool.debug={alone}")
+    assert served.rpc() is None
+    script = outside(served)
+    assert script.stdout == "['hello', 1, False] ['hello', 2, False] 2\n", script.stderr
+    assert served.rpc() == {"n": 1}
+    process.signal()
+    assert process.end() == 0
+    script = outside(served)
+    assert "KvUnavailable: kv store shared: nothing answers on unix://" in script.stderr

@@ -123,6 +123,8 @@ class Project:
 
 def configuration(plugins: list[str], pool: dict[str, Any], **own: Any) -> Config:
     sections: dict[str, Any] = {name: own.pop(name) for name in ("server", "rpc") if name in own}
+    if "kv_stores" in own:
+        sections["kv"] = own.pop("kv_stores")
     lazy = own.pop("lazy_boot", False)
     given: dict[str, Any] = {
         "version": "3",

@@ -37,6 +37,8 @@ from rtbridge.workers.frames import (
     Retire,
     Serving,
     Start,
+    StoreCall,
+    StoreReply,
     StreamEnd,
     Unpacker,
     pack,
@@ -80,6 +82,7 @@ TO_WORKERS = st.one_of(
     st.builds(Credit, _ids, _ids),
     st.builds(Ping, _ids),
     st.builds(ApiReply, _ids, _bytes, _ids, _text),
+    st.builds(StoreReply, _ids, _bytes, _text, _text),
     st.builds(EndStreams),
     st.builds(Drain),
 )
@@ -98,6 +101,7 @@ TO_PARENTS = st.one_of(
     st.builds(Credit, _ids, _ids),
     st.builds(Pong, _ids),
     st.builds(ApiCall, _ids, _text, _bytes),
+    st.builds(StoreCall, _ids, _text, _text, _bytes),
     st.builds(Retire, _text),
 )
 

@@ -1,6 +1,6 @@
 """Key-value stores of a configuration. One driver is one file; others come through the entry points ``rtbridge.kv``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, TypeAlias
@@ -21,12 +21,25 @@ OpenStore: TypeAlias = Callable[[Opening], Store]
 IN_MEMORY: Final = frozenset({"memory"})
 
 
-def open_stores(config: Config, clock: Clock = SYSTEM_CLOCK) -> KvStores:
+def in_memory(config: Config) -> list[str]:
+    """The stores that live in the memory of one process, by name."""
+    if not config.rtbridge.kv.auto_register:
+        return []
+    return [name for name, section in config.kv.items() if section.driver in IN_MEMORY]
+
+
+def memory_stores(config: Config, clock: Clock = SYSTEM_CLOCK) -> dict[str, Store]:
+    """The same, made; for the process that has them for others."""
+    return {name: _opened(config, name, clock) for name in in_memory(config)}
+
+
+def open_stores(config: Config, clock: Clock = SYSTEM_CLOCK, elsewhere: Mapping[str, Store] | None = None) -> KvStores:
     """The stores of a configuration; nothing is connected, and no file is opened yet.
 
     Args:
         config: The configuration.
         clock: Every expiry that a driver counts itself asks it.
+        elsewhere: Stores that are there already, by name: those that another process has in its memory.
 
     Raises:
         ConfigError: A package is missing (the text has the line that installs it), or a driver refuses its config.
@@ -34,19 +47,19 @@ def open_stores(config: Config, clock: Clock = SYSTEM_CLOCK) -> KvStores:
     """
     if not config.rtbridge.kv.auto_register:
         return KvStores(hint="rtbridge.kv.auto_register is false")
-    return KvStores({name: _store(config, name, clock) for name in config.kv})
+    there = elsewhere or {}
+    return KvStores(
+        {
+            name: Kv(name, there.get(name) or _opened(config, name, clock), _codec(config, name), clock)
+            for name in config.kv
+        }
+    )
 
 
 def warnings(config: Config) -> list[str]:
     """What an operator should know of the stores, one line each."""
     found: list[str] = []
-    pool = config.centrifuge.pool
     for name in config.kv if config.rtbridge.kv.auto_register else ():
-        if config.kv[name].driver in IN_MEMORY and not pool.debug and pool.num_workers != 1:
-            found.append(
-                f"kv.{name}: each worker process has a memory of its own, so this is a store for each of them; one for "
-                "all is a sqlite or redis store, or centrifuge.pool.num_workers: 1"
-            )
         if _Options(config, name).serializer == "pickle":
             found.append(
                 f"kv.{name}: the serializer is pickle: whoever can write into the store can run code in every process "
@@ -75,14 +88,13 @@ class _Options:
         self.paths = tuple(path for path in paths if path is not None)
 
 
-def _store(config: Config, name: str, clock: Clock) -> Kv:
+def _opened(config: Config, name: str, clock: Clock) -> Store:
     section = config.kv[name]
     opening = Opening(name, section.config, config.centrifuge.name, clock)
     try:
-        store = _driver(section.driver)(opening)
+        return _driver(section.driver)(opening)
     except ConfigError as exc:
         raise ConfigError(f"kv.{name}: {exc}") from exc
-    return Kv(name, store, _codec(config, name), clock)
 
 
 def _codec(config: Config, name: str) -> Codec:

@@ -161,14 +161,6 @@ def test_the_operator_is_warned(keypair: Path) -> None:
     ]
 
 
-def test_a_memory_for_each_worker_is_warned_about() -> None:
-    lines = Runtime(parse_config({"version": "3", **MEMORY}).config).warnings()
-    assert [line.partition(": ")[0] for line in lines if "has a memory of its own" in line] == [
-        "kv.sessions",
-        "kv.cache",
-    ]
-
-
 PROJECT = (
     'version: "3"\nkv:\n  state: {driver: memory}\n  other: {driver: memory, config: {max_entries: "${ENTRIES}"}}\n'
 )
