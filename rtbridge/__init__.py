@@ -1,11 +1,12 @@
 """Centrifugo-first realtime SDK for Python: proxy calls become typed events, hooks answer them, silence denies."""
 
-from rtbridge.api import Api, ClientInfo, History, Position, PresenceStats
+from rtbridge.api import Api, ClientInfo, Command, History, Position, PresenceStats, SyncApi
 from rtbridge.app import asgi, load_config
 from rtbridge.config import Config
 from rtbridge.dumping import dump
 from rtbridge.errors import (
     ApiError,
+    ApiFailure,
     BadRequest,
     BinaryPayload,
     ClientError,
@@ -39,11 +40,13 @@ __all__ = [
     "NEVER",
     "Api",
     "ApiError",
+    "ApiFailure",
     "BadRequest",
     "BinaryPayload",
     "CallNext",
     "ClientError",
     "ClientInfo",
+    "Command",
     "Config",
     "ConfigError",
     "Disconnect",
@@ -71,6 +74,7 @@ __all__ = [
     "Router",
     "RtbridgeError",
     "SetupError",
+    "SyncApi",
     "SyncKv",
     "WrongAnswer",
     "asgi",

@@ -15,6 +15,7 @@ import msgspec
 
 from rtbridge import dumping, listening, reporting
 from rtbridge.api import LocalApi
+from rtbridge.api.connect import LazyApi, centrifugo
 from rtbridge.bridge import Bridge
 from rtbridge.centrifugo.embedded import warnings as embedded_warnings
 from rtbridge.clock import SYSTEM_CLOCK, Clock
@@ -141,6 +142,10 @@ class Runtime:
         #: The key-value stores, also those of ``rtbridge.kv``, before the first plugin is imported.
         self.kv = open_stores(config, clock, elsewhere)
         kv.use(self.kv)
+        where = None if config.rtbridge.embedded is not None else centrifugo(config)
+        if where is not None:
+            client = LazyApi(where)
+            self.api.bind(client.call, client.close)
         self.manager = HookManager({"api": self.api, "kv": self.kv, "config": config})
         for module in config.rtbridge.plugins:
             self._register(module)
@@ -290,6 +295,7 @@ class Runtime:
             log.warning("%d events were still being answered at the end of rtbridge.drain_timeout", self.bridge.active)
         if self._booting is not None:
             await self._each("on_shutdown")
+        await self.api.close()
         self.bridge.close()
         await self.kv.close()
         kv.drop(self.kv)

@@ -15,6 +15,7 @@
     │   ├── BinaryPayload       it asked for JSON where the proxy delivers bytes
     │   └── MetaError           the connection's meta is absent or is not what the hook expects
     ├── ApiError                the server API refused a call
+    │   └── ApiFailure          a call of the server API got no answer; says whether it may have happened
     ├── KvError                 a key-value store did not do what it was asked
     │   ├── KvLimit             a key, a value or the store is larger than it may be
     │   ├── KvUnavailable       its server or its file cannot be used now; later it may
@@ -31,6 +32,7 @@ from typing import ClassVar, Final
 
 __all__ = [
     "ApiError",
+    "ApiFailure",
     "BadRequest",
     "BinaryPayload",
     "ClientError",
@@ -292,6 +294,26 @@ class KvUnreadable(KvError):
 
 class KvUnsupported(KvError, NotImplementedError):
     """The driver has no such operation; the text names both."""
+
+
+class ApiFailure(ApiError):
+    """A call of the server API got no answer: nobody is there, the key is refused, time is up. Its ``code`` is 0.
+
+    Args:
+        message: What is wrong, and what to do.
+        may_have_happened: Whether the server may have done what was asked.
+        temporary: Whether the same call may succeed later, with nothing changed here.
+
+    """
+
+    def __init__(self, message: str, may_have_happened: bool = True, temporary: bool = False) -> None:
+        super().__init__(0, message)
+        self.may_have_happened = may_have_happened
+        self.temporary = temporary
+        self.args = (message, may_have_happened, temporary)  # what copy and pickle make it from
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvalidMessage(RtbridgeError):

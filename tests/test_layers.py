@@ -20,8 +20,8 @@ LAYERS: dict[str, set[str]] = {
     "admission": {"errors"},
     "events": {"errors", "clock"},
     "codec": {"events", "errors", "clock"},
-    "api": {"codec", "events", "errors", "clock"},
     "stores": set(BOTTOM),
+    "api": {"codec", "events"} | BOTTOM,
     "isolation": {"events", "clock"},
     "pretty": set(),
     "dumping": {"isolation", "pretty", "events"} | BOTTOM,
@@ -77,6 +77,7 @@ LAYERS: dict[str, set[str]] = {
     "control": {"transport", "codec", "denial", "stores"} | BOTTOM,
     "testing": {"app", "transport", "api", "events"} | BOTTOM,
     "cli": {
+        "api",
         "app",
         "control",
         "dumping",
@@ -102,6 +103,7 @@ LAYERS: dict[str, set[str]] = {
 #: Files of one part that stand side by side: one implementation each, behind what they share.
 SIBLINGS = (
     {"transport.grpcio", "transport.http", "transport.memory", "transport.uvicorn"},
+    {"api.grpcio", "api.http", "api.local"},
     {"codec._json_generated", "codec._proto_generated"},
     {"events.call", "events.outcome", "events.values"},
     {"plugins.kv.memory"},
@@ -109,14 +111,14 @@ SIBLINGS = (
 
 #: Libraries that belong to one end of the way: name → the parts that may import them.
 LIBRARIES = {
-    "grpc": {"transport", "control", "cli"},
+    "grpc": {"api", "transport", "control", "cli"},
     "grpc_tools": set(),
     "uvicorn": {"transport"},
     "starlette": {"transport", "control", "embedded", "plugins"},
     "websockets": {"embedded"},
     "jwt": {"embedded", "cli"},
     "cryptography": {"embedded", "cli"},
-    "h11": {"embedded"},
+    "h11": {"api", "embedded"},
     "google": {"codec", "transport", "cli", "_codegen"},
     "pluggy": {"hooks"},
     "yaml": {"config", "centrifugo", "cli"},

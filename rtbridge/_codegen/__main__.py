@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2
 
 from rtbridge._codegen import (
     model,
+    render_api,
     render_docs,
     render_events,
     render_hooks,
@@ -25,6 +26,9 @@ PROXY = "centrifugo/proxy.proto"
 API = "centrifugo/api.proto"
 CLIENT = "centrifuge/client.proto"
 PROTOS = (PROXY, API, CLIENT, "grpc/health.proto", "grpc/reflection.proto", "rtbridge/control.proto")
+
+#: What the methods of the server API's clients are rendered from: a module of the package that runs.
+COMMANDS = "rtbridge/api/commands.py"
 
 #: Of the client protocol, what the server reads and what it writes.
 READ = ("Command", "ConnectRequest", "EmulationRequest")
@@ -63,6 +67,8 @@ def outputs(proto: Path) -> dict[str, bytes]:
     """Every generated file, by its path in the project."""
     files = compile_protos(proto)
     service = model.read(files, PROXY)
+    api = model.read_messages(files, API)
+    commands = (Path(__file__).parents[2] / COMMANDS).read_text(encoding="utf-8")
     modules = {
         "rtbridge/events/_generated.py": render_events.render(service),
         "rtbridge/codec/_proto_generated.py": render_proto.render(service),
@@ -71,8 +77,10 @@ def outputs(proto: Path) -> dict[str, bytes]:
         "rtbridge/embedded/_client_generated.py": render_messages.render_protocol(
             model.read_messages(files, CLIENT), "The messages of the client protocol.", read=READ, written=WRITTEN
         ),
-        "rtbridge/api/_generated.py": render_messages.render_calls(
-            model.read_messages(files, API), "The messages and methods of the server API."
+        "rtbridge/api/_generated.py": render_messages.render_calls(api, "The messages and methods of the server API."),
+        "rtbridge/api/_methods_generated.py": render_api.render(commands, COMMANDS),
+        "rtbridge/api/_proto_generated.py": render_messages.render_calls_proto(
+            api, "The messages of the server API in protobuf.", "rtbridge.api._generated"
         ),
     }
     return {

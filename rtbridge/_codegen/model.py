@@ -105,8 +105,10 @@ class Call(NamedTuple):
     """One method of a service whose messages are rendered as they are."""
 
     kind: str  # presence_stats
+    name: str  # PresenceStats
     doc: str
     request: str
+    response: str
     result: str  # the message in the response's `result`; the response itself where it has none
 
 
@@ -326,7 +328,7 @@ class _Reader:
                     raise self.refuse(path, "a message of another file")
                 result = messages[response].field("result")
                 answer = result.message if result and result.message else response
-                yield Call(snake(proto.name), self.comments.get(path, ""), request, answer)
+                yield Call(snake(proto.name), proto.name, self.comments.get(path, ""), request, response, answer)
 
     def envelope(self, path: tuple[int, ...], message: Message) -> tuple[Field, Field]:
         if len(message.fields) != 2 or not all(f.message for f in message.fields):

@@ -35,7 +35,13 @@ def render_protocol(source: Messages, what: str, *, read: tuple[str, ...], writt
     """
     lines = _top(source, what)
     lines += _structs(source, source.reachable(*read, *written), source.reachable(*read))
-    lines += ["", *(f'_{name} = message_class("{source.package}.{name}")' for name in (*read, *written)), ""]
+    lines += _functions(source, read, written)
+    return "\n".join(lines) + "\n"
+
+
+def _functions(source: Messages, read: tuple[str, ...], written: tuple[str, ...]) -> list[str]:
+    """The functions from and to protobuf."""
+    lines = ["", *(f'_{name} = message_class("{source.package}.{name}")' for name in (*read, *written)), ""]
     for message in source.reachable(*read):
         lines += ["", f"def _read_{message.name}(m: Any) -> {message.name}:"]
         # A bound method is looked up once; a message is positional, as its Struct's fields stand in the same order.
@@ -50,7 +56,35 @@ def render_protocol(source: Messages, what: str, *, read: tuple[str, ...], writt
     for name in read:
         lines += _reader(name)
     for name in written:
-        lines += _writer(name)
+        lines += _writer(source.messages[name])
+    return lines
+
+
+def render_calls_proto(source: Messages, what: str, structs: str) -> str:
+    """The text of a module with the protobuf functions of a caller: requests are written, responses read.
+
+    Args:
+        source: The proto file.
+        what: The first line of the module's docstring.
+        structs: The module that has the Structs.
+
+    """
+    requests = tuple(call.request for call in source.calls)
+    responses = tuple(call.response for call in source.calls)
+    names = [message.name for message in source.reachable(*requests, *responses)]
+    lines = _top(source, what)
+    lines += [f"from {structs} import {', '.join(names)}", ""]
+    lines += _functions(source, responses, requests)
+    lines += [
+        "",
+        "#: Every method by name: the gRPC method, what writes its request, and what reads its response.",
+        "CALLS: Final[dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]]] = {",
+        *(
+            f'    "{call.kind}": ("{call.name}", write_{snake(call.request)}, read_{snake(call.response)}),'
+            for call in source.calls
+        ),
+        "}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -72,6 +106,7 @@ def render_calls(source: Messages, what: str) -> str:
 def _top(source: Messages, what: str) -> list[str]:
     return [
         *header(what, source.file),
+        "from collections.abc import Callable",
         "from typing import Any, Final",
         "",
         "from msgspec import UNSET, Raw, field",
@@ -155,13 +190,14 @@ def _reader(name: str) -> list[str]:
     ]
 
 
-def _writer(name: str) -> list[str]:
+def _writer(message: Message) -> list[str]:
+    name = message.name
     return [
         "",
         f"def write_{snake(name)}(message: {name}) -> bytes:",
         f'    """A {name} in protobuf."""',
         f"    w = _{name}()",
-        f"    _fill_{name}(w, message)",
+        *([f"    _fill_{name}(w, message)"] if message.fields else []),
         "    return bytes(w.SerializeToString())",
         "",
     ]

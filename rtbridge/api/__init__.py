@@ -1,8 +1,43 @@
-"""The server API of Centrifugo: what a backend may ask of the server."""
+"""The server API of Centrifugo: what a backend may ask of the server.
+
+.. code-block:: text
+
+    commands   what is asked, and how its result is read    results, payloads  values, in and out
+    base       Api and SyncApi                              _methods_generated their methods, from commands
+    local      within a process                             http, grpcio       over the network
+    connect    configuration → where and how                retries            when a call is made again
+    http_wire  what http says on a connection               _generated, _proto_generated  messages
+"""
 
 from rtbridge.api._generated import METHODS
-from rtbridge.api.base import Api
+from rtbridge.api.base import Api, SyncApi
+from rtbridge.api.commands import Command
 from rtbridge.api.local import LocalApi
-from rtbridge.api.results import ClientInfo, History, Position, PresenceStats, Publication
+from rtbridge.api.results import (
+    ClientInfo,
+    History,
+    MapChange,
+    MapEntry,
+    MapState,
+    MapStream,
+    Position,
+    PresenceStats,
+    Publication,
+)
 
-__all__ = ["METHODS", "Api", "ClientInfo", "History", "LocalApi", "Position", "PresenceStats", "Publication"]
+__all__ = [
+    "METHODS",
+    "Api",
+    "ClientInfo",
+    "Command",
+    "History",
+    "LocalApi",
+    "MapChange",
+    "MapEntry",
+    "MapState",
+    "MapStream",
+    "Position",
+    "PresenceStats",
+    "Publication",
+    "SyncApi",
+]

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from rtbridge.api import _generated as messages
+from rtbridge.errors import ApiError
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -82,9 +83,80 @@ class PresenceStats(msgspec.Struct, frozen=True):
     num_users: int = 0
 
 
+class MapChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a write into a map.
+
+    Attributes:
+        position: The change's place in the stream of the map.
+        suppressed: Whether nothing was written.
+        suppress_reason: Why not, in Centrifugo's word.
+
+    """
+
+    position: Position
+    suppressed: bool = False
+    suppress_reason: str = ""
+
+
+class MapEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a map, or a change of one.
+
+    Attributes:
+        key: The key.
+        data: The value.
+        tags: Its tags.
+        offset: The change's place in the stream.
+        score: The key's rank in an ordered map.
+        removed: Whether the change removed the key.
+        time: When it was written, in milliseconds since the epoch.
+
+    """
+
+    key: str
+    data: Any
+    tags: Mapping[str, str]
+    offset: int
+    score: int
+    removed: bool
+    time: int
+
+
+class MapState(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a map's entries.
+
+    Attributes:
+        entries: The entries.
+        position: The newest place of the stream.
+        cursor: Where the next page begins; "" on the last one.
+
+    """
+
+    entries: tuple[MapEntry, ...]
+    position: Position
+    cursor: str = ""
+
+
+class MapStream(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes of a map.
+
+    Attributes:
+        entries: In the order that was asked for.
+        position: The newest place of the stream.
+
+    """
+
+    entries: tuple[MapEntry, ...]
+    position: Position
+
+
 def value_of(raw: Raw | msgspec.UnsetType) -> Any:
-    """The value of a payload; None where there is none."""
-    return None if raw is UNSET else msgspec.json.decode(raw)
+    """The value of a payload; None where there is none, the bytes themselves where they are no JSON."""
+    if raw is UNSET:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bytes(raw)
 
 
 def client_info(message: messages.ClientInfo) -> ClientInfo:
@@ -105,3 +177,36 @@ def publication(message: messages.Publication) -> Publication:
         tags=message.tags,
         info=None if message.info is None else client_info(message.info),
     )
+
+
+def map_change(message: messages.MapPublishResult | messages.MapRemoveResult) -> MapChange:
+    """The public form of what became of a write."""
+    return MapChange(
+        position=Position(message.offset, message.epoch),
+        suppressed=message.suppressed,
+        suppress_reason=message.suppress_reason,
+    )
+
+
+def map_entries(entries: list[messages.MapEntry]) -> tuple[MapEntry, ...]:
+    """The public form of entries."""
+    return tuple(
+        MapEntry(
+            key=each.key,
+            data=value_of(each.data),
+            tags=each.tags,
+            offset=each.offset,
+            score=each.score,
+            removed=each.removed,
+            time=each.time,
+        )
+        for each in entries
+    )
+
+
+def position_or_error(response: messages.PublishResponse) -> Position | ApiError:
+    """What became of one channel of a broadcast."""
+    if response.error is not None:
+        return ApiError(response.error.code, response.error.message)
+    result = response.result or messages.PublishResult()
+    return Position(result.offset, result.epoch)

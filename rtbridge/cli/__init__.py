@@ -7,9 +7,10 @@
     hooks     hooks                        call      call; dial (the wire), verdict (what Centrifugo makes of it)
     lifetime  start, signals, drain        centrifugo  centrifugo-config
     token     token                        dumps     dumps
+    api       publish, broadcast, presence, history, disconnect, info
 
-Exit codes: 0 fine, 1 the command's own "no" (an unanswered event, a denied call, a difference), 2 something has to be
-set up differently.
+Exit codes: 0 fine, 1 the command's own "no" (an unanswered event, a denied or refused call, a difference), 2 something
+has to be set up differently.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import click
 
 from rtbridge import __version__
+from rtbridge.cli.api import broadcast, disconnect, history, info, presence, publish
 from rtbridge.cli.call import call
 from rtbridge.cli.centrifugo import centrifugo_config
 from rtbridge.cli.check import check, schema, version
@@ -50,6 +52,8 @@ def cli() -> None:
 
 
 for command in (serve, reload, workers, stop, check, hooks, call, dumps, token, centrifugo_config, schema, version):
+    cli.add_command(command)
+for command in (publish, broadcast, presence, history, disconnect, info):
     cli.add_command(command)
 cli.add_command(reload, "reset")  # RoadRunner's word for it
 

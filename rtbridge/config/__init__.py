@@ -10,6 +10,7 @@
     schema     model → JSON Schema              load       the way through all of it
 """
 
+from rtbridge.config.api import ApiHttp, ApiTls, CentrifugoApi
 from rtbridge.config.embedded import Embedded
 from rtbridge.config.http import Http, Static
 from rtbridge.config.kv import Kv, KvStore, KvStoreOptions
@@ -40,7 +41,10 @@ from rtbridge.config.values import Address, parse_address
 
 __all__ = [
     "Address",
+    "ApiHttp",
+    "ApiTls",
     "Centrifuge",
+    "CentrifugoApi",
     "ClientTls",
     "Config",
     "DisconnectAnswer",

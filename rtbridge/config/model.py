@@ -22,6 +22,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, field
 
+from rtbridge.config.api import CentrifugoApi
 from rtbridge.config.embedded import Embedded
 from rtbridge.config.faults import listed, nearest
 from rtbridge.config.fields import (
@@ -115,12 +116,16 @@ class Centrifuge(Section, frozen=True, kw_only=True):
             extra={"when_present": "tcp://127.0.0.1:30000"},
         ),
     ] = None
-    grpc_api_address: Annotated[AddressText, Meta(description="Centrifugo's gRPC server API.")] = Address(
-        host="127.0.0.1", port=10000
-    )
+    grpc_api_address: Annotated[
+        AddressText | None,
+        Meta(
+            description="Centrifugo's gRPC server API, which hooks call; null = none.",
+            extra={"when_present": "tcp://127.0.0.1:10000"},
+        ),
+    ] = None
     name: Annotated[NonEmpty, Meta(description="Name of this application.")] = "rtbridge"
     version: Annotated[str, Meta(description="Version of this application.")] = "1.0.0"
-    use_compressor: Annotated[bool, Meta(description="gzip on calls to the server API.")] = False
+    use_compressor: Annotated[bool, Meta(description="gzip on calls to the gRPC server API.")] = False
     tls: Annotated[ClientTls | None, Meta(description="Client certificate for the server API.")] = None
     pool: Annotated[Pool, Meta(description="Worker processes that run hooks; absent = one for each CPU.")] = Pool()
     lazy_boot: Annotated[bool, Meta(description="Load plugins at the first event instead of at the start.")] = False
@@ -313,6 +318,9 @@ class Rtbridge(Section, frozen=True, kw_only=True):
         Secret | None, Meta(description="A secret wanted in header or metadata of every proxy call; null = none.")
     ] = None
     tls: Annotated[ServerTls | None, Meta(description="TLS of the gRPC and HTTP proxies; null = plaintext.")] = None
+    centrifugo_api: Annotated[
+        CentrifugoApi, Meta(description="How hooks and other processes call Centrifugo's server API.")
+    ] = CentrifugoApi()
     embedded: Annotated[
         Embedded | None,
         Meta(description="A server for clients in this process, with Centrifugo's own keys; null = none."),

@@ -32,7 +32,6 @@ LATER: Final = (
     "http.static.request",
     "http.trusted_subnets",
     "http.uploads",
-    "rtbridge.centrifugo_api",
 )
 
 #: Keys of RoadRunner that change what a file means, so that passing over them would be wrong.

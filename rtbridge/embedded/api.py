@@ -67,6 +67,8 @@ class ServerApi:
             ApiError: The call is refused.
 
         """
+        if method == "batch":
+            return self.batch(request)
         serve = self._methods.get(method)
         if serve is None:
             raise ApiError(107)  # maps and shared polls, which no namespace here has
@@ -80,7 +82,7 @@ class ServerApi:
         return messages.BatchResponse(replies=[self._command(command) for command in request.commands])
 
     def _command(self, command: messages.Command) -> messages.Reply:
-        for method in self._methods:
+        for method in command.__struct_fields__:
             request = getattr(command, method, None)
             if request is not None:
                 try:

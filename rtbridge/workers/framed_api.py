@@ -8,11 +8,13 @@ import msgspec
 
 from rtbridge.api import METHODS
 from rtbridge.codec.messages import json_decoder
-from rtbridge.errors import ApiError
+from rtbridge.errors import ApiError, ApiFailure
 from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply
 from rtbridge.workers.link import Link
 
 _encode: Final = msgspec.json.Encoder().encode
+
+_GONE: Final = "the parent process is gone, and with it the server"
 
 
 class FramedApi:
@@ -26,7 +28,7 @@ class FramedApi:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[ApiReply]] = {}
+        self._waiting: dict[int, asyncio.Future[ApiReply | None]] = {}
         self._results = {name: json_decoder(result) for name, (_, result) in METHODS.items()}
 
     async def call(self, method: str, request: Any) -> Any:
@@ -35,7 +37,7 @@ class FramedApi:
         if len(body) > MAX_PAYLOAD:
             raise ApiError(107, f"a request of {len(body):,} bytes; from a worker at most {MAX_PAYLOAD:,} travel")
         if self._link.closed:
-            raise ApiError(100, "the parent process is gone")
+            raise ApiFailure(_GONE, False)
         id = next(self._numbers)
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
         try:
@@ -44,6 +46,8 @@ class FramedApi:
             reply = await future
         finally:
             del self._waiting[id]
+        if reply is None:
+            raise ApiFailure(_GONE)
         if reply.code:
             raise ApiError(reply.code, reply.message)
         return self._results[method](reply.result)
@@ -58,4 +62,4 @@ class FramedApi:
         """The parent is gone."""
         for future in self._waiting.values():
             if not future.done():
-                future.set_result(ApiReply(0, b"", 100, "the parent process is gone"))
+                future.set_result(None)

@@ -11,10 +11,12 @@ import pytest
 
 from rtbridge._codegen import __main__ as generator
 
-#: Made of another proto than the proxy's.
+#: Made of something else than the proto of the proxy.
 MESSAGES = {
-    "rtbridge/api/_generated.py": "centrifugo/api.proto",
-    "rtbridge/embedded/_client_generated.py": "centrifuge/client.proto",
+    "rtbridge/api/_generated.py": "proto/centrifugo/api.proto",
+    "rtbridge/api/_methods_generated.py": "rtbridge/api/commands.py",
+    "rtbridge/api/_proto_generated.py": "proto/centrifugo/api.proto",
+    "rtbridge/embedded/_client_generated.py": "proto/centrifuge/client.proto",
 }
 
 GENERATED = {
@@ -37,7 +39,7 @@ client, api = (model.read_messages(files, name) for name in (generator.CLIENT, g
 renderers = (render_docs, render_events, render_hooks, render_json, render_proto)
 text = "".join(renderer.render(service) for renderer in renderers)
 text += render_messages.render_protocol(client, "", read=generator.READ, written=generator.WRITTEN)
-text += render_messages.render_calls(api, "")
+text += render_messages.render_calls(api, "") + render_messages.render_calls_proto(api, "", "structs")
 print(hashlib.sha256(text.encode() + generator.stripped(files)).hexdigest())
 """
 
@@ -54,8 +56,8 @@ def test_the_checked_in_files_are_those_that_the_proto_gives(root: Path) -> None
 def test_every_generated_file_says_so(root: Path) -> None:
     """Whoever opens one reads where to change it."""
     for name in GENERATED - {"rtbridge/codec/descriptors.binpb"}:
-        proto = MESSAGES.get(name, "centrifugo/proxy.proto")
-        assert f"Generated from proto/{proto} by `python -m rtbridge._codegen`" in (root / name).read_text()
+        source = MESSAGES.get(name, "proto/centrifugo/proxy.proto")
+        assert f"Generated from {source} by `python -m rtbridge._codegen`" in (root / name).read_text()
 
 
 def test_the_output_does_not_depend_on_the_order_of_hashes(root: Path) -> None:

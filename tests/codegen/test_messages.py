@@ -356,7 +356,7 @@ def test_nothing_is_folded(read_text: Callable[..., model.Messages]) -> None:
     )
     assert [f.name for f in source.messages["A"].fields] == ["data", "b64data", "on"]
     assert not any(f.twin or f.wrapper for f in source.messages["A"].fields)
-    assert source.calls == (model.Call("do_it", "", "A", "R"),)
+    assert source.calls == (model.Call("do_it", "DoIt", "", "A", "R", "R"),)
 
 
 def test_messages_come_after_those_that_they_mention(compiled: Compiled) -> None:

@@ -110,7 +110,15 @@ def in_rtbridge(line: str) -> str:
             "grpc_server: found a string 'builtin', not implemented in rtbridge VERSION; allowed: grpcio",
         ),
         ("grpc_server: grpcoi", "grpc_server: found a string 'grpcoi', allowed: grpcio; did you mean grpcio?"),
-        ("centrifugo_api: {}", "centrifugo_api: not implemented in rtbridge VERSION; remove it"),
+        (
+            'centrifugo_api: {grpc_key: k, http: {url: "http://c:8000/api"}}',
+            "centrifugo_api: found both grpc_key and http, allowed: one of them; the API is called over one wire",
+        ),
+        (
+            "centrifugo_api: {http: {url: ws://c:8000}}",
+            "centrifugo_api.http.url: found a string 'ws://c:8000', allowed: an http or https URL: "
+            "http://127.0.0.1:8000/api",
+        ),
         (
             "unhandled: {rpc: {}}",
             "unhandled.rpc: found neither disconnect nor error, allowed: exactly one of the two",

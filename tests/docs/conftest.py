@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"`([\w./-]+\.py)`:\s*\Z")
+_FILE = re.compile(r"`([\w./-]+\.(?:py|yaml))`:\s*\Z")
 _NO_RUN = re.compile(r"<!-- no-run: (.+?) -->\s*\Z")
 
 
@@ -21,7 +21,7 @@ class Block(NamedTuple):
     line: int
     language: str
     code: str
-    #: The file that the text before it names, as in "`hooks.py`:".
+    #: The file that the text before it names, as in "`hooks.py`:" and "`.rr.yaml`:".
     file: str
     #: Why it is not executed, or "".
     exempt: str

@@ -73,6 +73,9 @@ def execute(page: Any, modules: Path) -> Iterator[dict[str, Any]]:
     sys.modules[namespace["__name__"]] = module = ModuleType(namespace["__name__"])
     if "django" in page.text and not settings.configured:
         settings.configure(ROOT_URLCONF=(), SECRET_KEY="x", LOGGING_CONFIG=None)
+    for block in page.blocks("yaml"):
+        if block.file:
+            (modules / block.file).write_text(block.code)
     try:
         for block in page.blocks("python"):
             if block.exempt or page.path.name == HOOKS_PAGE:

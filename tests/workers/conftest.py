@@ -128,7 +128,12 @@ def configuration(plugins: list[str], pool: dict[str, Any], **own: Any) -> Confi
     lazy = own.pop("lazy_boot", False)
     given: dict[str, Any] = {
         "version": "3",
-        "centrifuge": {"proxy_address": None, "pool": {"destroy_timeout": "5s", **pool}, "lazy_boot": lazy},
+        "centrifuge": {
+            "proxy_address": None,
+            "pool": {"destroy_timeout": "5s", **pool},
+            "lazy_boot": lazy,
+            **own.pop("centrifuge", {}),
+        },
         "logs": {"level": "warning"},
         "rtbridge": {"entry_points": False, "plugins": plugins, "drain_timeout": "5s", **own},
         **sections,

@@ -314,7 +314,8 @@ async def test_an_api_call_whose_parent_has_no_server(start: Start) -> None:
                 await api.publish("x", 1)
             except ApiError as exc:
                 return RPCResult(data=str(exc))
-        """
+        """,
+        own={"centrifuge": {"grpc_api_address": None}},
     )
     assert "108" in (await pool.ask("x")).data
 

@@ -1,0 +1,90 @@
+"""Where the server API is and how it is called, one type for each wire. Keys are in no repr."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtbridge.errors import ConfigError
+
+#: Seconds that a call may take where nobody says otherwise.
+TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """TLS of a caller.
+
+    Attributes:
+        authority: PEM file of whoever signed the server's certificate; None for well-known authorities.
+        pinned: PEM text of the server's own certificate, trusted as it is, whatever name it has.
+        server_name: The name in the certificate; None for the host that is called.
+        cert: PEM file of the client certificate.
+        key: PEM file of its key.
+
+    """
+
+    authority: Path | None = None
+    pinned: str | None = field(default=None, repr=False)
+    server_name: str | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The same for the standard library.
+
+        Raises:
+            ConfigError: A file cannot be used.
+
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.authority, cadata=self.pinned or None)
+            if self.cert is not None:
+                context.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as exc:
+            raise ConfigError(f"a TLS file for the server API cannot be used: {exc}") from exc
+        if self.pinned is not None:
+            context.check_hostname = False
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings:
+    """The server API over HTTP.
+
+    Attributes:
+        url: Its address with the path that methods follow: ``http://127.0.0.1:8000/api``.
+        key: The API key; None for none.
+        trust: TLS of ``https``.
+        timeout: Seconds that a call may take, retries included.
+        key_from: What an operator looks at when the key is refused.
+
+    """
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+    trust: Trust = Trust()
+    timeout: float = TIMEOUT
+    key_from: str = "the key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrpcSettings:
+    """The server API over gRPC.
+
+    Attributes:
+        target: ``host:port`` or ``unix:path``.
+        key: The API key; None for none.
+        trust: TLS; None for plaintext.
+        compress: Whether requests are compressed with gzip.
+        timeout: Seconds that a call may take, retries included.
+        key_from: What an operator looks at when the key is refused.
+
+    """
+
+    target: str
+    key: str | None = field(default=None, repr=False)
+    trust: Trust | None = None
+    compress: bool = False
+    timeout: float = TIMEOUT
+    key_from: str = "the key"
