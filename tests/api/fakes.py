@@ -1,0 +1,136 @@
+"""Servers that do to a client what a test says, and count what they were asked."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+import grpc
+import grpc.aio
+
+from rtbridge.codec.descriptors import message_class
+
+PACKAGE: Final = "centrifugal.centrifugo.api"
+
+
+class Asked(NamedTuple):
+    """One request over HTTP."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+
+
+class Answer(NamedTuple):
+    """What is written, and whether the connection is closed afterwards."""
+
+    data: bytes
+    close: bool = False
+
+
+def answer(body: str | bytes = b'{"result":{}}', status: int = 200, *headers: str, close: bool = False) -> Answer:
+    """An answer of HTTP."""
+    raw = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(raw)}", *headers]
+    return Answer("\r\n".join(lines).encode() + b"\r\n\r\n" + raw, close)
+
+
+#: Closes without an answer.
+DROP: Final = Answer(b"", True)
+
+
+class HttpFake:
+    """Answers requests in turn; the last answer stands for the rest. None never answers.
+
+    Attributes:
+        asked: The requests so far.
+        url: Where it is.
+
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.answers: list[Answer | None] = [answer()]
+        self.connections = 0
+        self.url = ""
+        self._over = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator["HttpFake"]:
+        """Listens on a free port of the loopback."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"
+        try:
+            yield self
+        finally:
+            self._over.set()
+            server.close()
+            await server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+                pairs = (line.split(": ", 1) for line in head[1:] if line)
+                headers = {name.lower(): value for name, value in pairs}
+                body = await reader.readexactly(int(headers["content-length"]))
+                self.asked.append(Asked(head[0].split()[1], headers, body, number))
+                given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                if given is None:
+                    await self._over.wait()
+                    break
+                writer.write(given.data)
+                await writer.drain()
+                if given.close:
+                    break
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+class GrpcFake:
+    """The gRPC API with one answer for every method.
+
+    Attributes:
+        asked: Method and metadata of every call.
+        answer: Makes the response; given the method and the context.
+
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.answer: Callable[[str, Any], Awaitable[bytes]] = self.empty
+        self.target = ""
+
+    async def empty(self, method: str, context: Any) -> bytes:
+        """A result that has nothing in it."""
+        response = message_class(f"{PACKAGE}.{method}Response")()
+        response.result.SetInParent()
+        return bytes(response.SerializeToString())
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator["GrpcFake"]:
+        """Listens on a free port of the loopback."""
+        fake = self
+
+        class Handler(grpc.GenericRpcHandler):
+            def service(self, details: Any) -> Any:
+                method = details.method.rpartition("/")[2]
+
+                async def serve(request: bytes, context: Any) -> bytes:
+                    fake.asked.append((method, dict(context.invocation_metadata())))
+                    return await fake.answer(method, context)
+
+                return grpc.unary_unary_rpc_method_handler(serve)
+
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((Handler(),))
+        self.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await server.start()
+        try:
+            yield self
+        finally:
+            await server.stop(0)
