@@ -14,8 +14,11 @@ from rtbridge.api.connect import open_async, open_sync
 from rtbridge.api.settings import GrpcSettings, HttpSettings
 from tests.centrifugo import MISSING, find_binary, find_free_port, merged
 from tests.embedded.servers import Embedded, RealCentrifugo, Server
+from tests.real.conftest import certificates
 from tests.real.sdk.python_peer import PythonPeer
 from tests.tokens import sign
+
+__all__ = ["certificates"]  # PEM files of servers and clients
 
 #: What both servers run with.
 CONFIG: Final[Mapping[str, Any]] = {

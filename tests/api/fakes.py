@@ -55,6 +55,7 @@ class HttpFake:
         self.connections = 0
         self.url = ""
         self._over = asyncio.Event()
+        self._open: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["HttpFake"]:
@@ -66,11 +67,17 @@ class HttpFake:
         finally:
             self._over.set()
             server.close()
+            for writer in self._open.values():
+                writer.close()
+            await asyncio.gather(*self._open)
             await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
@@ -89,6 +96,7 @@ class HttpFake:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+        del self._open[task]
 
 
 class GrpcFake:

@@ -16,9 +16,6 @@ from rtbridge.api.settings import GrpcSettings, HttpSettings, Trust
 from tests.api.conftest import client_of, started
 from tests.centrifugo import BOUND, find_binary, merged
 from tests.embedded.servers import Embedded, RealCentrifugo
-from tests.real.conftest import certificates
-
-__all__ = ["certificates"]
 
 pytestmark = pytest.mark.timeout(60)
 
