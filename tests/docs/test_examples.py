@@ -20,6 +20,7 @@ import httpx
 import pytest
 import yaml
 from django.conf import settings
+from django.http import HttpRequest
 
 from rtbridge import Config, Router, RPCResult, isolation
 from rtbridge.api import LocalApi
@@ -28,6 +29,7 @@ from rtbridge.config import parse_config
 from rtbridge.hooks import HookManager
 from rtbridge.hooks.markers import ATTRIBUTE
 from rtbridge.testing import App
+from tests.embedded.servers import Embedded
 
 KEYS_PAGE = "embedded-keys.md"  # its tables are generated, see test_configuration_page.py
 HOOKS_PAGE = "hooks.md"  # generated; its blocks are signatures, see test_names.py
@@ -112,6 +114,33 @@ def test_mounted_applications_answer(read: Callable[[str], Any], modules: Path) 
     for namespace in execute(read("docs/transports.md"), modules):
         for name in ("bridge", "starlette_app", "fastapi_app", "litestar_app", "application"):
             assert asyncio.run(_pong(namespace[name])) == {"result": {"data": {"pong": True}}}, name
+
+
+async def test_other_processes_call_the_server(read: Callable[[str], Any], modules: Path) -> None:
+    """What the page of the server API shows, against the embedded server of its own configuration."""
+    page = read("docs/server-api.md")
+    (block,) = (block for block in page.blocks("yaml") if block.file)
+    section = parse_config(block.code).config.rtbridge.embedded
+    assert section is not None
+    server = await Embedded.start({"http_api": {"key": section.http_api.key}, "channel": _CHANNEL})
+    moved = page._replace(text=page.text.replace(f"port: {section.http_server.port}", f"port: {server.port}"))
+    for namespace in execute(moved, modules):
+        transport = httpx.ASGITransport(namespace["app"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as browser:
+            for offset in (1, 2):
+                assert (await browser.post("/news", params={"text": "hi"})).json() == offset
+        for _ in range(2):  # once is enough, by its key
+            paid = await asyncio.to_thread(namespace["order_paid"], HttpRequest(), 7)
+            assert json.loads(paid.content) == {"offset": 1}
+        assert await namespace["pay"](7) is True
+        await namespace["tidy"]("room")
+        namespace["blocking"].close()
+        await namespace["api"].close()
+    await server.stop()
+
+
+#: The channels of that configuration.
+_CHANNEL = {"without_namespace": {"history_size": 100, "history_ttl": "300s", "presence": True}}
 
 
 def test_hooks_of_long_lived_workers_answer(read: Callable[[str], Any], modules: Path) -> None:

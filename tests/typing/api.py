@@ -15,10 +15,15 @@ from rtbridge import (
     JSON_NULL,
     METHODS,
     NEVER,
+    Api,
+    ApiError,
+    ApiFailure,
     BadRequest,
     CallNext,
     ChannelsCapability,
     ClientError,
+    ClientInfo,
+    Command,
     Config,
     ConnectEvent,
     ConnectResult,
@@ -28,6 +33,8 @@ from rtbridge import (
     Headers,
     InvalidEvent,
     Outcome,
+    Position,
+    PresenceStats,
     Publication,
     PublishEvent,
     PublishResult,
@@ -49,6 +56,7 @@ from rtbridge import (
     SubscribeOptions,
     SubscribeResult,
     SubscribeUnidirectionalEvent,
+    SyncApi,
     hookimpl,
 )
 from rtbridge.testing import App, VirtualClock
@@ -241,3 +249,27 @@ class Cache:
 assert_type(rtbridge.resettable(Cache()), Cache)
 assert_type(rtbridge.current_event(), Event | None)
 assert_type(rtbridge.dump(Login(token="t"), 1, "two"), Login)
+
+
+# --- the server API ---------------------------------------------------------------------------------------------------
+
+
+async def backend(api: Api) -> None:
+    assert_type(Api.from_config(timeout=1.0), Api)
+    assert_type(await api.publish("room", Login("t"), tags={"a": "b"}), Position)
+    assert_type(await api.broadcast(["room"], 1), list[Position | ApiError])
+    assert_type(await api.presence("room"), dict[str, ClientInfo])
+    assert_type((await api.history("room", limit=1)).position, Position)
+    assert_type(await api.channels(), dict[str, int])
+    assert_type(await api.batch([Command.publish("a", 1), Command.publish("b", 2)]), list[Position | ApiError])
+    await api.publish("room")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await api.refresh("42", expire_at="soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def backend_that_blocks(failure: ApiFailure) -> None:
+    with SyncApi.from_config(".rr.yaml") as api:
+        assert_type(api.publish("room", 1), Position)
+        assert_type(api.presence_stats("room"), PresenceStats)
+        assert_type(api.batch([Command.presence_stats("room")]), list[PresenceStats | ApiError])
+        api.disconnect("42", Disconnect(4501, "bye"))
+    assert_type(failure.may_have_happened, bool)
