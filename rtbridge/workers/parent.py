@@ -231,6 +231,8 @@ class Parent:
             if len(body) > MAX_PAYLOAD:
                 raise ApiError(107, f"a result of {len(body):,} bytes; to a worker at most {MAX_PAYLOAD:,} travel")
             reply = ApiReply(frame.id, body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            reply = ApiReply(frame.id, b"", 107, "bad request")
         except ApiError as exc:
             reply = ApiReply(frame.id, b"", exc.code, clean(exc.message))
         except Exception:

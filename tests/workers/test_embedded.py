@@ -20,7 +20,8 @@ CLIENTS = 200
 
 HOOKS = """
     import asyncio, os
-    from rtbridge import ConnectResult, Publication, PublishResult, RPCResult, SubscribeResult, hookimpl
+    from rtbridge import ApiError, Command, ConnectResult, Publication, PublishResult, RPCResult, SubscribeResult
+    from rtbridge import hookimpl
 
     @hookimpl
     async def on_connect(event):
@@ -32,6 +33,14 @@ HOOKS = """
             position = await api.publish("chat:a", event.data)
             stats = await api.presence_stats("chat:a")
             return RPCResult(data={"offset": position.offset, "clients": stats.num_clients, "meta": event.meta})
+        if event.method == "batch":
+            commands = [Command.publish("chat:b", 1), Command.history("nowhere:a"), Command.map_stats("chat:b")]
+            found = await api.batch(commands)
+            try:
+                await api.publish("chat:b", 1, version=-1)
+            except ApiError as exc:
+                found.append(exc)
+            return RPCResult(data=[each.code if isinstance(each, ApiError) else each.offset for each in found])
         if event.method == "refused":
             await api.publish("nowhere:a", 1)
         await asyncio.sleep(0.01)
@@ -149,6 +158,8 @@ async def test_the_server_api_works_from_a_worker(served: Any) -> None:
         reply = await soon(ann.ask(rpc={"method": "say", "data": {"n": offset}}))
         assert reply["rpc"]["data"] == {"offset": offset, "clients": 1, "meta": {"name": "ann"}}
         assert (await soon(ann.push()))["pub"]["data"] == {"n": offset}
+    reply = await soon(ann.ask(rpc={"method": "batch"}))
+    assert reply["rpc"]["data"] == [1, 102, 107, 107]
     reply = await soon(ann.ask(rpc={"method": "refused"}))
     assert reply["error"] == {"code": 100, "message": "internal server error", "temporary": True}
 
