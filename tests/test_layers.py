@@ -106,7 +106,7 @@ SIBLINGS = (
     {"api.grpcio", "api.http", "api.local"},
     {"codec._json_generated", "codec._proto_generated"},
     {"events.call", "events.outcome", "events.values"},
-    {"plugins.kv.memory"},
+    {"plugins.kv.memory", "plugins.kv.sqlite"},
 )
 
 #: Libraries that belong to one end of the way: name → the parts that may import them.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Final, TypeVar, overload
 
@@ -212,8 +212,12 @@ class Kv:
                 again = landed != self._landed
                 flight = _Flight(loop.create_task(self._make(key, make, ttl, again=again)))
                 self._flights[loop, key] = flight
-                flight.task.add_done_callback(lambda _: self._land(loop, key))
-            data = await flight.join()
+                flight.task.add_done_callback(partial(self._land, loop, key, flight))
+            try:
+                data = await flight.join()
+            finally:
+                if flight.over:
+                    self._land(loop, key, flight)
         return self.codec.decode(key, data)
 
     async def scan(self, prefix: str = "") -> AsyncGenerator[str, None]:
@@ -244,9 +248,10 @@ class Kv:
         """Let go of connections, files and threads."""
         await self.store.close()
 
-    def _land(self, loop: asyncio.AbstractEventLoop, key: str) -> None:
+    def _land(self, loop: asyncio.AbstractEventLoop, key: str, flight: "_Flight", _: object = None) -> None:
         self._landed += 1
-        del self._flights[loop, key]
+        if self._flights.get((loop, key)) is flight:
+            del self._flights[loop, key]
 
     async def _make(self, key: str, make: Callable[[], Any], ttl: Ttl | None, *, again: bool) -> bytes:
         # Where a flight landed after the caller had looked, the value may be there by now.
@@ -323,15 +328,16 @@ class _Flight:
 
     def __init__(self, task: "asyncio.Task[bytes]") -> None:
         self.task = task
-        self._waiting = 0
+        self.waiting = 0
+        #: Nobody waits any more, so that nobody may join either.
+        self.over = False
 
     async def join(self) -> bytes:
-        self._waiting += 1
+        self.waiting += 1
         try:
             return await asyncio.shield(self.task)
-        except asyncio.CancelledError:
-            if self._waiting == 1:
-                self.task.cancel()
-            raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
+            if not self.waiting:
+                self.over = True
+                self.task.cancel()

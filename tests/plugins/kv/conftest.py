@@ -13,7 +13,7 @@ from rtbridge.config import parse_config
 from rtbridge.plugins.kv import open_stores
 
 #: Drivers, in the order in which they are tested.
-DRIVERS: Final = ("memory",)
+DRIVERS: Final = ("memory", "sqlite")
 #: Drivers that count expiry on the clock of the tests.
 VIRTUAL: Final = ("memory", "sqlite")
 

@@ -306,8 +306,9 @@ async def test_get_or_set_makes_a_value_once(kv: Kv) -> None:
         return "value"
 
     waiting = [asyncio.create_task(kv.get_or_set("a", make_it, ttl=60)) for _ in range(10)]
-    while not made:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while [flight.waiting for flight in kv._flights.values()] != [10]:
+            await asyncio.sleep(0)
     waiting[0].cancel()
     ready.set()
     found = await asyncio.gather(*waiting, return_exceptions=True)
@@ -326,6 +327,25 @@ async def test_get_or_set_stores_nothing_where_making_fails(kv: Kv) -> None:
             await kv.get_or_set("a", fail)
     assert not await kv.has("a")
     assert await kv.get_or_set("a", lambda: 5) == 5
+
+
+async def test_who_comes_after_the_last_one_left_makes_it_anew(kv: Kv) -> None:
+    started = asyncio.Event()
+
+    async def never() -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # ending takes a while
+        return ""
+
+    waiting = asyncio.create_task(kv.get_or_set("a", never))
+    async with asyncio.timeout(10):
+        await started.wait()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert await kv.get_or_set("a", lambda: "made") == "made"
 
 
 async def test_get_or_set_ends_where_nobody_waits(kv: Kv) -> None:
