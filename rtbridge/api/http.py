@@ -63,9 +63,9 @@ class _Shared:
         what = "did not answer" if sent else "could not be reached"
         return ApiFailure(f"{self.settings.url} {what} within {self.settings.timeout:g} s", sent, True)
 
-    def broken(self, exc: OSError) -> ApiFailure:
+    def broken(self, exc: OSError, *, sent: bool) -> ApiFailure:
         """The connection broke under a call."""
-        return ApiFailure(f"the connection to {self.settings.url} broke: {exc.strerror or exc}", True, True)
+        return ApiFailure(f"the connection to {self.settings.url} broke: {exc.strerror or exc}", sent, True)
 
 
 class _Stream:
@@ -138,7 +138,7 @@ class HttpApi(Api):
         except TimeoutError as exc:
             raise self._shared.late(sent=sent) from exc
         except OSError as exc:
-            raise (self._shared.broken(exc) if sent else self._shared.unreached(exc)) from exc
+            raise (self._shared.broken(exc, sent=True) if sent else self._shared.unreached(exc)) from exc
         finally:
             if stream is not None:
                 stream.abort()
@@ -266,9 +266,7 @@ class SyncHttpApi(SyncApi):
         except OSError as exc:
             if one is None:
                 raise self._shared.unreached(exc) from exc
-            failure = self._shared.broken(exc)
-            failure.may_have_happened = one.sent
-            raise failure from exc
+            raise self._shared.broken(exc, sent=one.sent) from exc
         finally:
             if one is not None:
                 one.close()

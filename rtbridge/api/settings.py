@@ -3,11 +3,17 @@
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from rtbridge.errors import ConfigError
 
 #: Seconds that a call may take where nobody says otherwise.
-TIMEOUT = 5.0
+TIMEOUT: Final = 5.0
+
+
+def _check(key: str | None) -> None:
+    if key is not None and not (key and key.isascii() and key.isprintable() and key == key.strip()):
+        raise ValueError("the API key is empty, or holds what no header can carry: visible ASCII characters are wanted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,9 @@ class HttpSettings:
         timeout: Seconds that a call may take, retries included.
         key_from: What an operator looks at when the key is refused.
 
+    Raises:
+        ValueError: The key cannot be sent.
+
     """
 
     url: str
@@ -66,6 +75,9 @@ class HttpSettings:
     trust: Trust = Trust()
     timeout: float = TIMEOUT
     key_from: str = "the key"
+
+    def __post_init__(self) -> None:
+        _check(self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +92,9 @@ class GrpcSettings:
         timeout: Seconds that a call may take, retries included.
         key_from: What an operator looks at when the key is refused.
 
+    Raises:
+        ValueError: The key cannot be sent.
+
     """
 
     target: str
@@ -88,3 +103,6 @@ class GrpcSettings:
     compress: bool = False
     timeout: float = TIMEOUT
     key_from: str = "the key"
+
+    def __post_init__(self) -> None:
+        _check(self.key)

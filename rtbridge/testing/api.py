@@ -14,7 +14,8 @@ class ApiCalls:
     """The other end of the ``api`` that hooks get in :class:`~rtbridge.testing.App`.
 
     Attributes:
-        calls: Every call in order: the method's name in the API and its request, a message of the server API.
+        calls: Every call in order: the method's name in the API and its request, a message of the server API. Those of
+            a batch stand one by one.
 
     """
 
@@ -54,6 +55,8 @@ class ApiCalls:
             ApiError: The test refuses the method.
 
         """
+        if isinstance(request, messages.BatchRequest):
+            return messages.BatchResponse(replies=[self._reply(command) for command in request.commands])
         self.calls.append((method, request))
         answer = self._answers.get(method)
         if isinstance(answer, ApiError):
@@ -62,3 +65,10 @@ class ApiCalls:
             each = messages.PublishResponse(result=messages.PublishResult())
             return messages.BroadcastResult(responses=[each for _ in request.channels])
         return METHODS[method][1]() if answer is None else answer
+
+    def _reply(self, command: messages.Command) -> messages.Reply:
+        (method,) = (name for name in command.__struct_fields__ if getattr(command, name) is not None)
+        try:
+            return messages.Reply(**{method: self.serve(method, getattr(command, method))})
+        except ApiError as exc:
+            return messages.Reply(error=messages.Error(exc.code, exc.message))

@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from rtbridge import ApiError, ClientInfo, Disconnect, History, Position, PresenceStats, SubscribeOptionOverride
+from rtbridge import (
+    ApiError,
+    ClientInfo,
+    Command,
+    Disconnect,
+    History,
+    Position,
+    PresenceStats,
+    SubscribeOptionOverride,
+)
 from rtbridge.api import LocalApi, Publication
 from rtbridge.api import _generated as messages
 from rtbridge.testing import ApiCalls, VirtualClock
@@ -110,6 +119,17 @@ async def test_looking(api: LocalApi, calls: ApiCalls) -> None:
     assert [node.name for node in await api.info()] == ["n"]
     await api.history_remove("c")
     assert calls.calls[-1] == ("history_remove", messages.HistoryRemoveRequest("c"))
+
+
+async def test_batch(api: LocalApi, calls: ApiCalls) -> None:
+    """Each command is answered as a call of its own."""
+    calls.answer("publish", offset=3, epoch="e")
+    calls.refuse("presence", 108)
+    first, second = await api.batch([Command.publish("c", 1), Command.presence("c")])
+    assert first == Position(3, "e")
+    assert isinstance(second, ApiError)
+    assert (second.code, calls.published) == (108, [("c", 1)])
+    assert [method for method, _ in calls.calls] == ["publish", "presence"]
 
 
 async def test_refusals(api: LocalApi, calls: ApiCalls) -> None:

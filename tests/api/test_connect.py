@@ -134,6 +134,14 @@ def test_keys_are_in_no_repr() -> None:
         assert "the-secret" not in repr((config, endpoint_of(config)))
 
 
+@pytest.mark.parametrize("key", ["", "a\nb", " a", "ä"])
+def test_keys_that_cannot_be_sent(key: str) -> None:
+    """Refused where they are given, without showing them."""
+    for make in (lambda: HttpSettings(url="http://c/api", key=key), lambda: GrpcSettings(target="c:1", key=key)):
+        with pytest.raises(ValueError, match=r"^the API key is empty, or holds what no header can carry"):
+            make()
+
+
 CONFIG = """
 version: "3"
 rtbridge:

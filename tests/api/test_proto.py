@@ -37,6 +37,11 @@ def scalar(field: FieldDescriptor, numbers: Iterator[int]) -> Any:
     return number
 
 
+def repeated(field: Any) -> bool:
+    """Whether a field is; older versions of protobuf say so by its label."""
+    return bool(field.is_repeated) if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED
+
+
 def filled(kind: Descriptor, numbers: Iterator[int], depth: int = DEPTH) -> dict[str, Any]:
     """A message with every field set, as JSON has it; bytes are documents."""
     found: dict[str, Any] = {}
@@ -54,11 +59,11 @@ def filled(kind: Descriptor, numbers: Iterator[int], depth: int = DEPTH) -> dict
             }
         elif inner is not None:
             if depth:
-                one = [filled(inner, numbers, depth - 1) for _ in range(2 if field.is_repeated else 1)]
-                found[field.name] = one if field.is_repeated else one[0]
+                one = [filled(inner, numbers, depth - 1) for _ in range(2 if repeated(field) else 1)]
+                found[field.name] = one if repeated(field) else one[0]
         else:
-            several = [scalar(field, numbers) for _ in range(2 if field.is_repeated else 1)]
-            found[field.name] = several if field.is_repeated else several[0]
+            several = [scalar(field, numbers) for _ in range(2 if repeated(field) else 1)]
+            found[field.name] = several if repeated(field) else several[0]
     return found
 
 
