@@ -31,6 +31,14 @@ EnvValue: TypeAlias = Annotated[str, Meta(extra={"kind": ENV_VALUE, "secret": Tr
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping of the file with known keys."""
 
+    def __repr__(self) -> str:
+        secrets = secret_fields(type(self))
+        shown: list[str] = []
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            shown.append(f"{name}={'<hidden>' if name in secrets and value is not None else repr(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
 
 @cache
 def _defaults(section: type[Section]) -> dict[str, Any]:

@@ -211,10 +211,6 @@ class Sentry(Section, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def __repr__(self) -> str:
-        dsn = None if self.dsn is None else "<hidden>"
-        return f"Sentry(dsn={dsn}, environment={self.environment!r}, release={self.release!r})"
-
 
 class DisconnectAnswer(Section, frozen=True, kw_only=True):
     """A disconnect, as :class:`rtbridge.errors.Disconnect` takes it."""

@@ -387,10 +387,11 @@ class Supervisor:
         return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
     def _shrink(self) -> None:
-        allocator = self._settings.dynamic_allocator
+        allocator, now = self._settings.dynamic_allocator, time.monotonic()
+        if self._pool.waiting:
+            self._crowded_at = now
         for slot in [slot for slot in self._slots if slot.extra]:
-            idle = time.monotonic() - self._crowded_at
-            if allocator is None or idle >= allocator.idle_timeout:
+            if allocator is None or now - self._crowded_at >= allocator.idle_timeout:
                 log.info("worker %d is not needed any more", slot.number)
                 self._close(slot)
 

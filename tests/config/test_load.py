@@ -316,3 +316,17 @@ def test_a_certificate_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(ConfigError, match=r"c\.pem may not be read"):
         parse_config(MINIMAL + "rtbridge: {tls: {cert: c.pem, key: c.pem}}", base_dir=tmp_path)
+
+
+def test_a_configuration_never_shows_its_secrets() -> None:
+    text = f"""{MINIMAL}
+rtbridge:
+  rpc_token: s3cret
+  secret: {{values: [s3cret]}}
+  sentry: {{dsn: "https://s3cret@localhost/1"}}
+server: {{env: {{TOKEN: s3cret}}}}
+"""
+    loaded = parse_config(text, environ={})
+    assert "s3cret" not in repr(loaded)
+    assert "rpc_token=<hidden>" in repr(loaded.config)
+    assert "rpc_token=None" in repr(Config())

@@ -43,7 +43,7 @@ HOOKS = """
             return RPCResult(data=[each.code if isinstance(each, ApiError) else each.offset for each in found])
         if event.method == "refused":
             await api.publish("nowhere:a", 1)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(3600 if event.method == "hang" else 0.01)
         return RPCResult(data={"pid": os.getpid(), "user": event.user, "data": event.data})
 
     @hookimpl
@@ -185,11 +185,11 @@ async def test_a_killed_worker_disconnects_nobody(served: Any) -> None:
     pool, client = await served(num_workers=1)
     ann = await client("ann")
     (pid,) = await pool.ready(1)
-    asking = asyncio.create_task(ann.ask(rpc={"method": "x"}))
+    asking = asyncio.create_task(ann.ask(rpc={"method": "hang"}))
     await until(lambda: [worker.held for worker in pool.workers()] == [1])
     os.kill(pid, signal.SIGKILL)
     reply = await soon(asking)
-    assert reply.get("error", {"code": 100})["code"] == 100
+    assert reply["error"] == {"code": 100, "message": "internal server error", "temporary": True}
     await pool.replaced(pid)
     assert (await soon(ann.ask(rpc={"method": "x"})))["rpc"]["data"]["user"] == "ann"
 
