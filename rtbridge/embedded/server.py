@@ -9,7 +9,7 @@ from rtbridge.config.embedded import UniWebSocket, WebSocket
 from rtbridge.embedded.api import ServerApi
 from rtbridge.embedded.connection import Outlet, Peer
 from rtbridge.embedded.fronts.endpoints import Endpoint, Endpoints, Settings
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.http import HttpFront
 from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from rtbridge.embedded.connection import Peer
 from rtbridge.embedded.fronts.deflate import Deflater
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.wire import Wire
 

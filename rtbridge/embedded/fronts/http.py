@@ -18,7 +18,7 @@ from rtbridge.codec.messages import json_decoder
 from rtbridge.denial import Throttle
 from rtbridge.embedded.api import ServerApi
 from rtbridge.embedded.fronts.bodies import TooLarge, read_body
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.fronts.streams import Streams
 from rtbridge.embedded.node import Node

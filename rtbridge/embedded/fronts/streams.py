@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from rtbridge.embedded._client_generated import EmulationRequest, read_emulation_request
 from rtbridge.embedded.connection import Peer
 from rtbridge.embedded.fronts.bodies import TooLarge, read_body
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.node import Node
 from rtbridge.embedded.session import Session

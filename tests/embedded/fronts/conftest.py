@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rtbridge.embedded.fronts.endpoints import Endpoint, Endpoints, Settings
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
 from tests.embedded.fronts.raw import PATH, Client, Recorder, soon

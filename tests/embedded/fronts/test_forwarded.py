@@ -3,7 +3,7 @@
 import pytest
 
 from rtbridge import SetupError
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 
 PROXIES = ("10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48")
 

@@ -12,7 +12,7 @@ from websockets.frames import Opcode
 from rtbridge import ListenError
 from rtbridge.embedded.framing import text_frame
 from rtbridge.embedded.fronts.endpoints import Endpoints, Settings
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
 from tests.embedded.fronts.conftest import Site, application

@@ -9,7 +9,7 @@ from websockets.frames import Opcode
 
 from rtbridge.embedded.framing import close_frame, text_frame
 from rtbridge.embedded.fronts.endpoints import Endpoint, Endpoints, Settings
-from rtbridge.embedded.fronts.forwarded import Forwarded
+from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.fronts.websocket import WebSocket
 from tests.embedded.fronts.conftest import Site

@@ -2,7 +2,7 @@
 
 A header is anybody's word. What counts is who sent it: the connection's own peer and, while that is a trusted proxy,
 the one from which it says it got the request. Lists are read from the right end, where the nearest proxy writes.
-Sources: RFC 7239 (``Forwarded``); ``X-Forwarded-For`` as every proxy writes it.
+Sources: RFC 7239 (``Forwarded``); ``X-Forwarded-For`` and ``X-Real-IP`` as every proxy writes them.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,16 @@ class Forwarded:
 
     Args:
         trusted: Addresses and networks (``10.0.0.0/8``) of the proxies in front of this server.
+        real_ip: Whether ``X-Real-IP``, which has one address and no proxies, is believed where there is no list.
 
     Raises:
         SetupError: One of them is neither.
 
     """
 
-    def __init__(self, trusted: Iterable[str] = ()) -> None:
+    def __init__(self, trusted: Iterable[str] = (), *, real_ip: bool = False) -> None:
+        lists = (b"x-forwarded-for", b"forwarded")
+        self._wanted = (*lists, b"x-real-ip") if real_ip else lists
         self._networks: list[IPv4Network | IPv6Network] = []
         for text in trusted:
             try:
@@ -42,13 +45,15 @@ class Forwarded:
             headers: Names, in any case, and values of the request.
 
         """
-        if not self._networks or not self._trusts(peer):
+        if not self.trusts(peer):
             return peer
         lists: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             key = name.lower()
-            if key in (b"x-forwarded-for", b"forwarded"):
+            if key in self._wanted:
                 lists.setdefault(key, []).append(value)
+        if b"x-real-ip" in lists and len(lists) > 1:
+            del lists[b"x-real-ip"]
         # A proxy writes one of the two and hands on what it does not know, so two that differ are no evidence at all.
         found = {self._walk(peer, key, b",".join(values)) for key, values in lists.items()}
         return found.pop() if len(found) == 1 else peer
@@ -56,16 +61,19 @@ class Forwarded:
     def _walk(self, peer: str, key: bytes, value: bytes) -> str:
         parts = value.decode("latin-1").rsplit(",", _DEEPEST)[-_DEEPEST:]
         for part in reversed(parts):
-            node = part if key == b"x-forwarded-for" else _for(part)
+            node = _for(part) if key == b"forwarded" else part
             address = _parse(node)
             if address is None:
                 return peer  # the proxy hides it, or made it up: the proxy is who we know
             peer = address
-            if not self._trusts(address):
+            if not self.trusts(address):
                 break
         return peer
 
-    def _trusts(self, text: str) -> bool:
+    def trusts(self, text: str) -> bool:
+        """Whether an address is that of a trusted proxy."""
+        if not self._networks:
+            return False
         address = _parse(text)
         if address is None:
             return False
