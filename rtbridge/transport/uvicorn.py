@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
+import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 
@@ -15,6 +18,9 @@ from rtbridge.errors import ListenError
 from rtbridge.transport.settings import Tls, bind, clear_socket
 
 log = logging.getLogger("rtbridge.http")
+
+#: Extension of a scope: a function that cuts the connection, and says whether it was there.
+ABORT: Final = "rtbridge.abort"
 
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -28,6 +34,9 @@ class Connections(NamedTuple):
         receive_timeout: How long a request may take to come, from its first byte or its connection's beginning to its
             last byte; None for ever.
         send_timeout: How long a caller may take to read a part of an answer; None for ever.
+        long_bodies: Whether ``receive_timeout`` is for each part of a body rather than for the whole of it. While the
+            application does not read, nobody is late.
+        isolated: Whether each request has a fresh context, and its scope the extension :data:`ABORT`.
         backlog: How many callers may wait to be let in.
         first: Makes the protocol that reads first, out of what makes the HTTP one, to which it may hand over.
         upgraded: Makes the protocol that goes on with a request for a WebSocket.
@@ -37,6 +46,8 @@ class Connections(NamedTuple):
     keep_alive: int = 3600
     receive_timeout: float | None = None
     send_timeout: float | None = None
+    long_bodies: bool = False
+    isolated: bool = False
     backlog: int = 2048
     first: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol] | None = None
     upgraded: Callable[[], asyncio.Protocol] | None = None
@@ -82,7 +93,7 @@ def _protocol(limit: int, connections: Connections) -> Any:
     except ImportError:
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
-        return _timed(H11Protocol, connections)
+        return _timed(_isolated(H11Protocol, connections), connections)
 
     class Bounded(HttpToolsProtocol):
         in_head = True
@@ -105,7 +116,52 @@ def _protocol(limit: int, connections: Connections) -> Any:
                     self.transport.write(_HEAD_TOO_LARGE)
                     self.transport.close()
 
-    return _timed(Bounded, connections)
+    return _timed(_isolated(Bounded, connections), connections)
+
+
+def _isolated(base: Any, connections: Connections) -> Any:
+    """The protocol with a fresh context for each request, and a way to cut its connection.
+
+    A task takes over the context that it is made in. Here that may be one of an earlier request: a pipelined request is
+    begun by the end of the one before it, and a connection that is read again keeps the context of whoever asked for
+    that (CPython issue 140947).
+    """
+    if not connections.isolated:
+        return base
+
+    class Isolated(base):  # type: ignore[misc]  # one of two classes, found at run time
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self.fresh = contextvars.copy_context()
+            super().connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            self.fresh.copy().run(super().data_received, data)
+
+        def on_response_complete(self) -> None:
+            self.fresh.copy().run(super().on_response_complete)
+
+        def on_message_begin(self) -> None:  # httptools
+            super().on_message_begin()
+            self.scope["extensions"] = {ABORT: self.abort}
+
+        def handle_events(self) -> None:  # h11: it makes one scope at most, whose task has yet to run
+            super().handle_events()
+            if self.scope is not None:
+                self.scope.setdefault("extensions", {ABORT: self.abort})
+
+        def abort(self) -> bool:
+            """End the connection so that nobody takes what was sent for a whole answer."""
+            if self.transport.is_closing():
+                return False
+            peer = self.transport.get_extra_info("socket")
+            with contextlib.suppress(OSError, AttributeError):
+                # A reset: where the end of the connection ends a body, closing it would be the end of a good one.
+                with socket.socket(fileno=os.dup(peer.fileno())) as same:  # uvloop's own has no options
+                    same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+            return True
+
+    return Isolated
 
 
 def _timed(base: Any, connections: Connections) -> Any:
@@ -128,8 +184,10 @@ def _timed(base: Any, connections: Connections) -> Any:
             whole = cycle is not None and not cycle.response_complete and not cycle.more_body
             if whole or self.transport.get_protocol() is not self:
                 self._stop_waiting()
-            else:
-                self._wait()
+                return
+            if connections.long_bodies and cycle is not None and cycle.more_body and not cycle.response_complete:
+                self._stop_waiting()  # a part of the body came, and the next one has its own time
+            self._wait()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()  # which may begin with a request that came together with the last one
@@ -151,7 +209,14 @@ def _timed(base: Any, connections: Connections) -> Any:
 
         def _wait(self) -> None:
             if self.receiving is None:
-                self.receiving = self.loop.call_later(receive, self.transport.abort)
+                self.receiving = self.loop.call_later(receive, self._late)
+
+        def _late(self) -> None:
+            self.receiving = None
+            if connections.long_bodies and self.flow.read_paused:
+                self._wait()  # the application does not read
+            else:
+                self.transport.abort()
 
         def _stop_waiting(self) -> None:
             if self.receiving is not None:
@@ -176,6 +241,7 @@ class UvicornTransport:
         header_size: Largest request head, in bytes.
         name: For people.
         connections: How connections are taken and kept.
+        listener: A bound socket to take them from, rather than one of ``address``; it is closed with the transport.
 
     """
 
@@ -188,6 +254,7 @@ class UvicornTransport:
         header_size: int,
         name: str = "http",
         connections: Connections | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self.name = name
         self.address = address
@@ -197,7 +264,8 @@ class UvicornTransport:
         self._connections = Connections() if connections is None else connections
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._socket: socket.socket | None = None
+        self._given = listener is not None
+        self._socket = listener
 
     async def start(self) -> None:
         """Bind and begin to take calls."""
@@ -205,8 +273,9 @@ class UvicornTransport:
         config.load()
         if self._tls is not None:
             config.ssl = self._tls if isinstance(self._tls, ssl.SSLContext) else _context(self._tls)
-        clear_socket(self.address, "HTTP")
-        self._socket = bind(self.address, "HTTP")
+        if self._socket is None:
+            clear_socket(self.address, "HTTP")
+            self._socket = bind(self.address, "HTTP")
         if not self.address.startswith("unix:"):
             self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
         self._server = _Server(config)
@@ -254,7 +323,7 @@ class UvicornTransport:
             await self._serving
         if self._socket is not None:
             self._socket.close()
-        if self.address.startswith("unix:"):
+        if self.address.startswith("unix:") and not self._given:  # others may serve it still
             _remove(self.address)
 
 
