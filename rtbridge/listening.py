@@ -101,7 +101,8 @@ def transports(
     if config.http is not None:
         from rtbridge.plugins.http import http_transport
 
-        found.append(http_transport(config))
+        api = getattr(host, "api", None)  # one that only passes calls on has none
+        found.append(http_transport(config, state={} if api is None else {"api": api}))
     return found
 
 

@@ -25,7 +25,15 @@ MODULES = sorted(
 EXPORTING = [name for name in ["rtbridge", *MODULES] if hasattr(importlib.import_module(name), "__all__")]
 
 #: Where users import from.
-PUBLIC = ["rtbridge", "rtbridge.testing", "rtbridge.config", "rtbridge.events", "rtbridge.hooks", "rtbridge.codec"]
+PUBLIC = [
+    "rtbridge",
+    "rtbridge.testing",
+    "rtbridge.config",
+    "rtbridge.events",
+    "rtbridge.hooks",
+    "rtbridge.codec",
+    "rtbridge.http",
+]
 
 
 def order(name: str) -> tuple[int, str]:

@@ -35,6 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "centrifugo": {"hooks", "events"} | BOTTOM,
     "plugins": {"transport", "isolation", "hooks", "stores", "events"} | BOTTOM,
     "reporting": {"plugins", "isolation", "events"} | BOTTOM,
+    "http": {"plugins"},
     "listening": {"plugins", "embedded", "transport", "handler", "readiness"} | BOTTOM,
     "app": {
         "control",

@@ -12,7 +12,7 @@
 
 from rtbridge.config.api import ApiHttp, ApiTls, CentrifugoApi
 from rtbridge.config.embedded import Embedded
-from rtbridge.config.http import Http, Static
+from rtbridge.config.http import Cors, Http, HttpHeaders, Sendfile, Static, Uploads
 from rtbridge.config.kv import Kv, KvStore, KvStoreOptions
 from rtbridge.config.load import Loaded, embedded_from, load_config, parse_config
 from rtbridge.config.model import (
@@ -47,11 +47,13 @@ __all__ = [
     "CentrifugoApi",
     "ClientTls",
     "Config",
+    "Cors",
     "DisconnectAnswer",
     "DynamicAllocator",
     "Embedded",
     "ErrorAnswer",
     "Http",
+    "HttpHeaders",
     "HttpProxy",
     "Kv",
     "KvStore",
@@ -64,12 +66,14 @@ __all__ = [
     "Rtbridge",
     "Secret",
     "Sentry",
+    "Sendfile",
     "Server",
     "ServerTls",
     "Static",
     "Status",
     "Supervisor",
     "Unhandled",
+    "Uploads",
     "embedded_from",
     "json_schema",
     "load_config",

@@ -1,4 +1,4 @@
-"""The ``http`` section: RoadRunner's keys, the part of them that serves files."""
+"""The ``http`` section: RoadRunner's keys, and those of the application that it serves."""
 
 import os
 import re
@@ -9,12 +9,22 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
+from rtbridge.config.embedded_kinds import SUBNET
 from rtbridge.config.fields import AddressText, Section
 from rtbridge.config.kinds import Kind, Place
 
 _EXTENSION: Final = re.compile(r"\.[a-z0-9_-]+")
 _HEADER_TEXT: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_APP: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_WORDS: Final = re.compile(r"[!-+\--~]+(?: *, *[!-+\--~]+)*")
 _URL: Final = re.compile(r"(?:wss?|https?)://[!-~]+")
+
+#: Stands among networks for those that no client on the internet has: RFC 1918, RFC 4193 and this machine.
+PRIVATE_RANGES: Final = "private_ranges"
+PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
+
+#: Bytes of a megabyte, as RoadRunner counts the size of a request.
+MEGABYTE: Final = 1024 * 1024
 
 #: Headers that say how the body travels or what it is: the server's own.
 _TAKEN: Final = "connection|content-length|content-range|content-type|date|keep-alive|trailer|transfer-encoding|upgrade"
@@ -48,6 +58,34 @@ def _read_header_text(value: object, _: Place) -> str:
     if _HEADER_TEXT.fullmatch(text) is None:
         raise ValueError
     return text
+
+
+def _read_app(value: object, _: Place) -> str:
+    text = _text(value)
+    if _APP.fullmatch(text) is None:
+        raise ValueError
+    return text
+
+
+def _read_network(value: object, place: Place) -> str:
+    text = _text(value)
+    return text if text == PRIVATE_RANGES else str(SUBNET.read(text, place))
+
+
+def _read_regex(value: object, _: Place) -> str:
+    text = _text(value)
+    try:
+        re.compile(text)
+    except re.error as exc:
+        raise ValueError(f"{exc.msg} at position {exc.pos}") from exc
+    return text
+
+
+def _read_words(value: object, _: Place) -> str:
+    text = _text(value)
+    if not _WORDS.fullmatch(text):
+        raise ValueError
+    return ",".join(word.strip() for word in text.split(","))
 
 
 def read_url(value: object, _: Place) -> str:
@@ -97,9 +135,42 @@ URL: Final = Kind(
     text=True,
 )
 
+APP: Final = Kind(
+    noun="module:attribute, as in shop.web:app",
+    read=_read_app,
+    schema={"type": "string", "pattern": f"^{_APP.pattern}$"},
+    placeholder="",
+    text=True,
+)
+NETWORK: Final = Kind(
+    noun="a network such as 10.0.0.0/8, an address, or private_ranges",
+    read=_read_network,
+    schema={"type": "string"},
+    placeholder="127.0.0.1/32",
+    text=True,
+)
+REGEX: Final = Kind(
+    noun="a regular expression of Python",
+    read=_read_regex,
+    schema={"type": "string", "minLength": 1},
+    placeholder="",
+    text=True,
+)
+WORDS: Final = Kind(
+    noun="words, with commas between them",
+    read=_read_words,
+    schema={"type": "string", "minLength": 1},
+    placeholder="",
+    text=True,
+)
+
 Folder: TypeAlias = Annotated[Path, Meta(extra={"kind": FOLDER})]
 Extension: TypeAlias = Annotated[str, Meta(extra={"kind": EXTENSION})]
 HeaderText: TypeAlias = Annotated[str, Meta(extra={"kind": HEADER_TEXT})]
+Network: TypeAlias = Annotated[str, Meta(extra={"kind": NETWORK})]
+RegexText: TypeAlias = Annotated[str, Meta(extra={"kind": REGEX})]
+Words: TypeAlias = Annotated[str, Meta(extra={"kind": WORDS})]
+AppName: TypeAlias = Annotated[str, Meta(extra={"kind": APP})]
 UrlText: TypeAlias = Annotated[str, Meta(extra={"kind": URL})]
 HeaderName: TypeAlias = Annotated[
     str,
@@ -120,34 +191,154 @@ class Static(Section, frozen=True, kw_only=True):
     allow: Annotated[
         tuple[Extension, ...], Meta(description="Extensions of files that are served; none given = every file.")
     ] = ()
+    weak: Annotated[
+        bool, Meta(description="ETags are weak: whoever continues a download starts again, files may be re-encoded.")
+    ] = False
     response: Annotated[
         Mapping[HeaderName, HeaderText],
         Meta(
-            description="Headers of every answer, beside and in place of those that are sent anyway; {realtime} in a "
-            "value stands for the addresses of /config.json."
+            description="Headers of every answer that is not the application's, beside and in place of those that are "
+            "sent anyway; {realtime} in a value stands for the addresses of /config.json."
         ),
     ] = field(default_factory=dict[str, str])
+
+
+class Cors(Section, frozen=True, kw_only=True):
+    """Which pages of other origins may use what is served."""
+
+    allowed_origin: Annotated[
+        Words | None, Meta(description="Origins, as in https://shop.example.com; * = every one; null = none.")
+    ] = None
+    allowed_origin_regex: Annotated[
+        RegexText | None, Meta(description="Origins that this matches as a whole, too; null = none.")
+    ] = None
+    allowed_headers: Annotated[
+        Words | None, Meta(description="Headers that pages may send beside the harmless ones; * = every one.")
+    ] = None
+    allowed_methods: Annotated[Words, Meta(description="Methods that pages may use; * = every one.")] = "GET"
+    allow_credentials: Annotated[bool, Meta(description="Whether pages may send cookies.")] = False
+    exposed_headers: Annotated[Words | None, Meta(description="Headers of answers that pages may read.")] = None
+    max_age: Annotated[
+        int, Meta(ge=0, le=86_400, description="Seconds that browsers may remember an answer to a preflight.")
+    ] = 0
+    options_success_status: Annotated[int, Meta(ge=200, le=204, description="Status of an answer to a preflight.")] = (
+        200
+    )
+
+    def __post_init__(self) -> None:
+        if self.allow_credentials and self.allowed_origin is not None and "*" in self.allowed_origin.split(","):
+            raise ValueError(
+                "found allow_credentials with every origin allowed, so that any page could act as whoever looks at it; "
+                "allowed: the origins by name, or no credentials"
+            )
+
+
+class HttpHeaders(Section, frozen=True, kw_only=True):
+    """Headers that are added, and CORS."""
+
+    cors: Annotated[Cors | None, Meta(description="Pages of other origins; null = the application's matter.")] = None
+    request: Annotated[
+        Mapping[HeaderName, HeaderText], Meta(description="Headers that the application finds in every request.")
+    ] = field(default_factory=dict[str, str])
+    response: Annotated[
+        Mapping[HeaderName, HeaderText], Meta(description="Headers of every answer, in place of its own.")
+    ] = field(default_factory=dict[str, str])
+
+
+class Sendfile(Section, frozen=True, kw_only=True):
+    """Files that the application has the server send."""
+
+    root: Annotated[Folder, Meta(description="The folder; an X-Sendfile that leads out of it is answered with 404.")]
+
+
+class Uploads(Section, frozen=True, kw_only=True):
+    """Files in forms."""
+
+    dir: Annotated[
+        Folder | None, Meta(description="Where Python's tempfile puts files, uploads among them; null = the system's.")
+    ] = None
+    forbid: Annotated[
+        tuple[Extension, ...], Meta(description="Extensions of files that are refused; they win over allow.")
+    ] = ()
+    allow: Annotated[
+        tuple[Extension, ...], Meta(description="Extensions of files that are taken; none given = every file.")
+    ] = ()
+
+
+#: Middleware → the section without which it does nothing.
+_SECTIONS: Final[Mapping[str, str]] = {
+    "static": "static",
+    "headers": "headers",
+    "sendfile": "sendfile",
+    "proxy_ip_parser": "trusted_subnets",
+}
 
 
 class Http(Section, frozen=True, kw_only=True):
     """An HTTP server for people's browsers."""
 
     address: Annotated[AddressText, Meta(description="Where the HTTP server listens.")]
+    app: Annotated[
+        AppName | None, Meta(description="The ASGI or WSGI application, looked for in this file's folder; null = none.")
+    ] = None
+    lazy_boot: Annotated[
+        bool, Meta(description="Import and start the application with its first request; errors then answer that one.")
+    ] = False
+    debug: Annotated[
+        bool, Meta(description="Answer an exception with its traceback; for development, it shows your code.")
+    ] = False
+    internal_error_code: Annotated[
+        int, Meta(ge=400, le=599, description="Status where the application has failed without an answer of its own.")
+    ] = 500
+    max_request_size: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Largest body of a request, in megabytes (1024²); beyond: 413.")
+    ] = 1000
+    access_logs: Annotated[bool, Meta(description="A line in the log for each request.")] = False
     middleware: Annotated[
         tuple[
             Annotated[
-                Literal["static"],
-                Meta(
-                    extra={"later": ("headers", "gzip", "sendfile", "http_metrics", "cache", "proxy_ip_parser", "otel")}
-                ),
+                Literal["static", "gzip", "headers", "sendfile", "proxy_ip_parser"],
+                Meta(extra={"later": ("http_metrics", "cache", "otel")}),
             ],
             ...,
         ],
-        Meta(description="What answers; static serves the files of http.static."),
+        Meta(description="What requests pass through on their way to the application, the first one first."),
     ] = ()
     static: Annotated[Static | None, Meta(description="Files of one folder; null = none.")] = None
+    headers: Annotated[HttpHeaders | None, Meta(description="Headers that are added, and CORS; null = none.")] = None
+    sendfile: Annotated[
+        Sendfile | None, Meta(description="Files that the application has the server send; null = none.")
+    ] = None
+    trusted_subnets: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Networks of proxies in front, whose headers are believed about a client's address; "
+            "private_ranges stands for those that nobody on the internet has."
+        ),
+    ] = ()
+    uploads: Annotated[Uploads | None, Meta(description="Files in forms; null = all of them are taken.")] = None
 
     def __post_init__(self) -> None:
-        if ("static" in self.middleware) != (self.static is not None):
-            found = "http.static, but middleware does not name static" if self.static else "static, but no http.static"
-            raise ValueError(f"found {found}, allowed: both or neither")
+        names: tuple[str, ...] = self.middleware
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"found {name} twice in middleware, allowed: once")
+        for name, section in _SECTIONS.items():
+            there = bool(getattr(self, section))
+            if (name in names) != there:
+                found = (
+                    f"http.{section}, but middleware does not name {name}"
+                    if there
+                    else f"{name}, but no http.{section}"
+                )
+                raise ValueError(f"found {found}, allowed: both or neither")
+        if self.lazy_boot and self.app is None:
+            raise ValueError("found lazy_boot, but no http.app, allowed: both or neither")
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """``trusted_subnets`` with the networks that ``private_ranges`` stands for."""
+        found: list[str] = []
+        for each in self.trusted_subnets:
+            found += PRIVATE if each == PRIVATE_RANGES else (each,)
+        return tuple(found)

@@ -14,24 +14,16 @@ from rtbridge.config.tree import Table, Tree
 
 #: Keys of RoadRunner, and of rtbridge's design, that this version does not implement.
 LATER: Final = (
-    "http.access_logs",
-    "http.app",
     "http.cache",
     "http.fcgi",
-    "http.headers",
     "http.http2",
     "http.http3",
-    "http.internal_error_code",
-    "http.lazy_boot",
-    "http.max_request_size",
     "http.new_relic",
     "http.otel",
     "http.pool",
     "http.raw_body",
     "http.ssl",
     "http.static.request",
-    "http.trusted_subnets",
-    "http.uploads",
 )
 
 #: Keys of RoadRunner that change what a file means, so that passing over them would be wrong.

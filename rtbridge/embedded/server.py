@@ -9,7 +9,6 @@ from rtbridge.config.embedded import UniWebSocket, WebSocket
 from rtbridge.embedded.api import ServerApi
 from rtbridge.embedded.connection import Outlet, Peer
 from rtbridge.embedded.fronts.endpoints import Endpoint, Endpoints, Settings
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.http import HttpFront
 from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
@@ -18,6 +17,7 @@ from rtbridge.embedded.node import Node
 from rtbridge.embedded.session import Session
 from rtbridge.embedded.wire import Wire
 from rtbridge.handler import Handler
+from rtbridge.transport.forwarded import Forwarded
 
 log = logging.getLogger("rtbridge.embedded")
 

@@ -154,14 +154,18 @@ def _isolated(base: Any, connections: Connections) -> Any:
             if self.transport.is_closing():
                 return False
             peer = self.transport.get_extra_info("socket")
-            with contextlib.suppress(OSError, AttributeError):
-                # A reset: where the end of the connection ends a body, closing it would be the end of a good one.
-                with socket.socket(fileno=os.dup(peer.fileno())) as same:  # uvloop's own has no options
-                    same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if peer is not None:
+                _reset(peer.fileno())
             self.transport.abort()
             return True
 
     return Isolated
+
+
+def _reset(descriptor: int) -> None:
+    """Have the end of a connection be a reset: one that just ends would be a good end for a body without a length."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as same:  # uvloop's has no options
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _timed(base: Any, connections: Connections) -> Any:

@@ -9,6 +9,8 @@ import pytest
 from rtbridge.config import Http, json_schema, parse_config
 from rtbridge.errors import ConfigError
 
+LAYERS = "gzip, headers, proxy_ip_parser, sendfile, static"
+
 
 def read(section: str, folder: Path, **options: Any) -> Http:
     """The section as it is read from a file in a folder."""
@@ -65,18 +67,52 @@ def test_offline_looks_at_no_folder(tmp_path: Path) -> None:
             "http: found http.static, but middleware does not name static, allowed: both or neither",
         ),
         (
-            "{address: 'h:1', middleware: [gzip]}",
-            "http.middleware.0: found a string 'gzip', not implemented in rtbridge VERSION; allowed: static",
+            "{address: 'h:1', middleware: [cache]}",
+            f"http.middleware.0: found a string 'cache', not implemented in rtbridge VERSION; allowed: {LAYERS}",
         ),
         (
             "{address: 'h:1', middleware: [statik]}",
-            "http.middleware.0: found a string 'statik', allowed: static; did you mean static?",
+            f"http.middleware.0: found a string 'statik', allowed: {LAYERS}; did you mean static?",
+        ),
+        ("{address: 'h:1', middleware: [gzip, gzip]}", "http: found gzip twice in middleware, allowed: once"),
+        (
+            "{address: 'h:1', trusted_subnets: [private_ranges]}",
+            "http: found http.trusted_subnets, but middleware does not name proxy_ip_parser, allowed: both or neither",
+        ),
+        (
+            "{address: 'h:1', trusted_subnets: [10.0.0.1/8]}",
+            "http.trusted_subnets.0: found a string '10.0.0.1/8' (10.0.0.1/8 has host bits set), allowed: a network "
+            "such as 10.0.0.0/8, an address, or private_ranges",
+        ),
+        (
+            "{address: 'h:1', app: 'shop.web'}",
+            "http.app: found a string 'shop.web', allowed: module:attribute, as in shop.web:app, or null",
+        ),
+        ("{address: 'h:1', lazy_boot: true}", "http: found lazy_boot, but no http.app, allowed: both or neither"),
+        (
+            "{address: 'h:1', max_request_size: 0}",
+            "http.max_request_size: found an integer 0, allowed: an integer from 1 to 1000000",
+        ),
+        (
+            "{address: 'h:1', headers: {cors: {allowed_origin: '*', allow_credentials: true}}}",
+            "http.headers.cors: found allow_credentials with every origin allowed, so that any page could act as "
+            "whoever looks at it; allowed: the origins by name, or no credentials",
+        ),
+        (
+            "{address: 'h:1', headers: {cors: {allowed_origin_regex: '('}}}",
+            "http.headers.cors.allowed_origin_regex: found a string '(' (missing ), unterminated subpattern at "
+            "position 0), allowed: a regular expression of Python, or null",
+        ),
+        (
+            "{address: 'h:1', headers: {cors: {allowed_methods: 'GET,,PUT'}}}",
+            "http.headers.cors.allowed_methods: found a string 'GET,,PUT', allowed: words, with commas between them",
         ),
         ("{address: 'h:1', pool: {debug: true}}", "http.pool: not implemented in rtbridge VERSION; remove it"),
         ("{address: 'h:1', ssl: {}}", "http.ssl: not implemented in rtbridge VERSION; remove it"),
         (
             "{address: 'h:1', adress: x}",
-            "http.adress: unknown key, allowed: address, middleware, static; did you mean address?",
+            "http.adress: unknown key, allowed: address, app, lazy_boot, debug, internal_error_code, max_request_size, "
+            "access_logs, middleware, static, headers, sendfile, trusted_subnets, uploads; did you mean address?",
         ),
     ],
 )
@@ -114,13 +150,30 @@ def test_files_that_cannot_be_served(static: str, text: str, tmp_path: Path) -> 
     assert found.replace(str(tmp_path), "FOLDER") == f"http.static.{text}"
 
 
-@pytest.mark.parametrize("key", ["calculate_etag", "weak"])
-def test_roadrunners_etags(key: str, tmp_path: Path) -> None:
-    """Its keys are read over with a word, as every file has one."""
-    text = f'version: "3"\nhttp: {{address: "h:1", middleware: [static], static: {{dir: ., {key}: true}}}}'
+def test_roadrunners_etags(tmp_path: Path) -> None:
+    """Its key is read over with a word, as every file has one."""
+    text = 'version: "3"\nhttp: {address: "h:1", middleware: [static], static: {dir: ., calculate_etag: true}}'
     loaded = parse_config(text, base_dir=tmp_path, source="c")
 
-    assert loaded.notices == (f"c:2: http.static.{key}: RoadRunner's key, no meaning here (every file has an ETag)",)
+    why = "RoadRunner's key, no meaning here (every file has an ETag)"
+    assert loaded.notices == (f"c:2: http.static.calculate_etag: {why}",)
+
+
+def test_networks_and_lists(tmp_path: Path) -> None:
+    """A word stands for the networks that nobody on the internet has; lists are RoadRunner's, with commas."""
+    networks = "trusted_subnets: [private_ranges, 203.0.113.7]"
+    http = read(
+        f"{{address: 'h:1', middleware: [proxy_ip_parser, headers], {networks}, "
+        "headers: {cors: {allowed_methods: 'GET , PUT'}}}",
+        tmp_path,
+    )
+
+    assert http.networks == (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128", "203.0.113.7/32",
+    )  # fmt: skip
+    assert http.headers is not None
+    assert http.headers.cors is not None
+    assert http.headers.cors.allowed_methods == "GET,PUT"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +211,7 @@ def test_the_schema_knows_it(tmp_path: Path) -> None:
     jsonschema.validate({"version": "3", "http": good}, schema)
     bads: list[dict[str, Any]] = [
         {"middleware": []},
-        {**good, "middleware": ["gzip"]},
+        {**good, "middleware": ["cache"]},
         {**good, "static": {"dir": ".", "allow": ["x"]}},
     ]
     for bad in bads:

@@ -48,8 +48,8 @@ def test_a_roadrunner_file_for_centrifugo_loads_with_notices() -> None:
 
 def test_a_roadrunner_file_with_everything_says_what_is_not_there_yet() -> None:
     assert fails("full.rr.yaml", workdir=FIXTURES).split("\n") == [
-        "full.rr.yaml:17: http.middleware.0: found a string 'gzip', not implemented in rtbridge VERSION; "
-        "allowed: static",
+        "full.rr.yaml:17: http.middleware.1: found a string 'cache', not implemented in rtbridge VERSION; "
+        "allowed: gzip, headers, proxy_ip_parser, sendfile, static",
     ]
     text = (FIXTURES / "full.rr.yaml").read_text()
     for section in ("http",):

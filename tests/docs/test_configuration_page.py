@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from msgspec import NODEFAULT, Struct, inspect
 
-from rtbridge.config import Config, Embedded, centrifugo
+from rtbridge.config import Config, Embedded, Http, centrifugo
 from rtbridge.config.centrifugo import SECTION
 from rtbridge.config.kv import CONFIGS, Kv, KvStore
 from rtbridge.config.roadrunner import LATER, REFUSED, known_keys
@@ -56,7 +56,7 @@ def table_of_keys() -> str:
     assert isinstance(top, inspect.StructType)
     lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
     for name, shape, default in keys(top):
-        if not name.startswith((f"{SECTION}.", "kv.", "rtbridge.kv.")):
+        if not name.startswith((f"{SECTION}.", "http.", "kv.", "rtbridge.kv.")):
             lines.append(f"| `{name}` | {_taken(shape)} | {_default(shape, default)} | {shape.description} |")
     return "\n".join(lines)
 
@@ -73,6 +73,17 @@ def table_of_kv() -> str:
             lines.append(f"| `{name}` | {_taken(shape)} | {_default(shape, default)} | {shape.description} |")
         lines.append("")
     return "\n".join(lines[:-1])
+
+
+def table_of_http() -> str:
+    """The keys of the HTTP server."""
+    top = inspect.type_info(Http)
+    assert isinstance(top, inspect.StructType)
+    lines = ["| key of `http` | takes | default | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {_taken(shape)} | {_default(shape, d)} | {shape.description} |" for name, shape, d in keys(top)
+    ]
+    return "\n".join(lines)
 
 
 def table_of_embedded() -> str:
@@ -158,6 +169,7 @@ TABLES: Final[dict[Path, dict[str, Callable[[], str]]]] = {
     PAGE: {"keys": table_of_keys},
     DOCS / "roadrunner.md": {"roadrunner": table_of_roadrunner},
     DOCS / "kv-keys.md": {"kv": table_of_kv},
+    DOCS / "http-keys.md": {"http": table_of_http},
     DOCS / "embedded-keys.md": {"embedded": table_of_embedded, "unsupported": table_of_unsupported},
 }
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from rtbridge.embedded.connection import Peer
 from rtbridge.embedded.fronts.deflate import Deflater
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.wire import Wire
+from rtbridge.transport.forwarded import Forwarded
 
 if TYPE_CHECKING:
     from rtbridge.embedded.fronts.websocket import WebSocket

@@ -18,11 +18,11 @@ from rtbridge.codec.messages import json_decoder
 from rtbridge.denial import Throttle
 from rtbridge.embedded.api import ServerApi
 from rtbridge.embedded.fronts.bodies import TooLarge, read_body
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.fronts.streams import Streams
 from rtbridge.embedded.node import Node
 from rtbridge.errors import ApiError
+from rtbridge.transport.forwarded import Forwarded
 
 log = logging.getLogger("rtbridge.embedded")
 

@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Route
 from rtbridge.embedded._client_generated import EmulationRequest, read_emulation_request
 from rtbridge.embedded.connection import Peer
 from rtbridge.embedded.fronts.bodies import TooLarge, read_body
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.node import Node
 from rtbridge.embedded.session import Session
@@ -30,6 +29,7 @@ from rtbridge.embedded.wire import (
 )
 from rtbridge.errors import InvalidMessage
 from rtbridge.events.call import Headers
+from rtbridge.transport.forwarded import Forwarded
 
 log = logging.getLogger("rtbridge.embedded")
 

@@ -1,105 +1,161 @@
-"""Routes, and the headers of every answer."""
+"""The ASGI application of the ``http`` section: layers around the user's application, the outermost first."""
 
-from collections.abc import Mapping
-from typing import Final
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rtbridge.config import Address, Config
-from rtbridge.errors import ConfigError
-from rtbridge.plugins.http.realtime import Realtime
+from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.config import Config, Http
+from rtbridge.errors import ConfigError, PluginError
+from rtbridge.plugins.http.bodies import Bodies
+from rtbridge.plugins.http.guard import Guard
+from rtbridge.plugins.http.headers import Added, gzipped
+from rtbridge.plugins.http.hosted import Hosted
+from rtbridge.plugins.http.own import READING, Own, refusal
+from rtbridge.plugins.http.proxies import Proxies
+from rtbridge.plugins.http.relay import ENDING
+from rtbridge.plugins.http.sendfile import Sent
 from rtbridge.plugins.http.static import Files
-from rtbridge.transport.uvicorn import Connections, UvicornTransport
+from rtbridge.plugins.http.uploads import Extensions
 
-#: Stands in a header's value for the sources that a page's connections to the realtime server need.
-_REALTIME: Final = "{realtime}"
-
-#: Browsers connect again where a connection is gone; who sends or reads too slowly is let go.
-_CONNECTIONS: Final = Connections(keep_alive=75, receive_timeout=20.0, send_timeout=60.0)
-
-#: Sent with every answer unless ``http.static.response`` says otherwise.
-HEADERS: Final[Mapping[str, str]] = {
-    "content-security-policy": (
-        f"default-src 'self'; connect-src 'self' {_REALTIME}; img-src 'self' data:; object-src 'none'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
+log = logging.getLogger("rtbridge.http")
 
 
-def http_app(config: Config) -> ASGIApp:
-    """The application of the ``http`` section.
+def http_app(config: Config, *, state: Mapping[str, Any] | None = None, clock: Clock = SYSTEM_CLOCK) -> "Application":
+    """The application of the ``http`` section, which any ASGI server can run.
 
     ``GET /config.json`` tells a page the application's name and the address of each transport of the realtime server:
     ``{"name": "chat", "websocket": "ws://127.0.0.1:8000/connection/websocket"}``; of the transports it has those that
-    are served. Every other path is a file.
+    are served. Files of ``http.static`` come next where its middleware stands; every other request is for the
+    application that ``http.app`` names.
+
+    Args:
+        config: The configuration.
+        state: What handlers find in ``request.state``: ``{"api": api}``.
+        clock: Times requests and attempts to start.
 
     Raises:
         ConfigError: The configuration has no such section.
+        PluginError: The application cannot be imported, or an extra is missing.
 
     """
     if config.http is None:
         raise ConfigError("http: the section is missing")
-    realtime = Realtime.of(config)
-
-    async def tell(request: Request) -> Response:
-        addresses = {} if realtime is None else realtime.at(request.headers.get("host", ""))
-        told = {"name": config.centrifuge.name, **addresses}
-        return JSONResponse(told, headers={"cache-control": "no-store"})
-
-    routes = [Route("/config.json", tell)]
-    headers = dict(HEADERS)
-    if config.http.static is not None:
-        headers |= {name.lower(): value for name, value in config.http.static.response.items()}
-        routes.append(Route("/{path:path}", Files(config.http.static).answer))
-    return _WithHeaders(Starlette(routes=routes), headers, realtime)
+    return Application(config, config.http, state=state or {}, clock=clock)
 
 
-def http_transport(config: Config) -> UvicornTransport:
-    """What serves :func:`http_app` where the ``http`` section says.
+class Application:
+    """Everything that the ``http`` section asks for, as one ASGI application.
+
+    Args:
+        config: The configuration.
+        settings: Its section ``http``.
+        state: What handlers find in ``request.state``.
+        clock: Times requests and attempts to start.
 
     Raises:
-        ConfigError: The configuration has no such section.
+        PluginError: The application cannot be imported, or an extra is missing.
 
     """
-    app = http_app(config)
-    assert config.http is not None
-    size = config.rtbridge.limits.header_size
-    address = _target(config.http.address)
-    return UvicornTransport(app, address, tls=None, header_size=size, name="web", connections=_CONNECTIONS)
 
+    def __init__(self, config: Config, settings: Http, *, state: Mapping[str, Any], clock: Clock) -> None:
+        self._settings = settings
+        self._state = dict(state)
+        self._ending: set[Callable[[], None]] = set()
+        self._ended = False
+        own = Own(config)
+        uploads = None if settings.uploads is None else Extensions(settings.uploads)
+        self._hosted = None if settings.app is None else Hosted(settings.app, lazy=settings.lazy_boot, clock=clock)
+        app: ASGIApp = _Last(own, self._hosted, files=settings.static is not None)
+        for name in reversed(settings.middleware):
+            app = _layer(name, app, settings, own)
+        self._app = Guard(Bodies(app, settings, own, uploads), settings, own, clock=clock)
 
-def _target(address: Address) -> str:
-    return f"unix:{address.path}" if address.path else str(address).removeprefix("tcp://")
+    async def startup(self) -> None:
+        """Start the application, unless it is one that starts with its first request.
 
+        Raises:
+            PluginError: It does not start.
 
-class _WithHeaders:
-    """Adds headers to every answer, errors included."""
+        """
+        folder = self._settings.uploads.dir if self._settings.uploads is not None else None
+        if folder is not None:
+            tempfile.tempdir = str(folder)  # frameworks put uploads where tempfile says, and ask nobody else
+        if self._hosted is not None and not self._hosted.lazy:
+            await self._hosted.startup()
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str], realtime: Realtime | None) -> None:
-        self._app = app
-        self._headers = headers
-        self._realtime = realtime
+    def end(self) -> None:
+        """End the answers that would not end by themselves; later ones end at once."""
+        self._ended = True
+        for finish in tuple(self._ending):
+            finish()
+
+    async def shutdown(self, timeout: float) -> None:
+        """End the application; it has ``timeout`` seconds."""
+        if self._hosted is not None:
+            await self._hosted.shutdown(timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        """Answer a request, or take part in the lifespan of another server."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
             return
-        page = Headers(scope=scope).get("host", "")
-        sources = "" if self._realtime is None else self._realtime.sources(page)
+        if scope["type"] != "http":  # clients talk to the realtime server
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        scope["state"] = {**scope.get("state", {}), **self._state}
+        scope["extensions"] = {**scope.get("extensions", {}), ENDING: self._on_end}
+        await self._app(scope, receive, send)
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers[name] = value.replace(_REALTIME, sources)
-            await send(message)
+    def _on_end(self, finish: Callable[[], None]) -> Callable[[], None]:
+        if self._ended:
+            finish()
+        self._ending.add(finish)
+        return lambda: self._ending.discard(finish)
 
-        await self._app(scope, receive, send_with_headers)
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.startup()
+        except PluginError as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.end()
+        await self.shutdown(10.0)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Last:
+    """What is behind all layers: ``/config.json``, the user's application, and what is not there."""
+
+    def __init__(self, own: Own, app: ASGIApp | None, *, files: bool) -> None:
+        self._own = own
+        self._app = app
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._own.is_told(scope) and (self._app is None or scope["method"] in READING):
+            await self._own.send(self._own.told(scope), scope, receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+        else:
+            reads = scope["method"] in READING or not self._files
+            await self._own.send(refusal(404 if reads else 405), scope, receive, send)
+
+
+def _layer(name: str, app: ASGIApp, settings: Http, own: Own) -> ASGIApp:
+    """One layer of ``http.middleware``; the configuration has checked that its section is there."""
+    if name == "static" and settings.static is not None:
+        return Files(app, settings.static, own)
+    if name == "headers" and settings.headers is not None:
+        return Added(app, settings.headers)
+    if name == "sendfile" and settings.sendfile is not None:
+        return Sent(app, settings.sendfile, own)
+    if name == "proxy_ip_parser":
+        return Proxies(app, settings.networks)
+    return gzipped(app)

@@ -2,40 +2,16 @@
 
 import asyncio
 import errno
-import mimetypes
 import os
 import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rtbridge.config import Static
-
-#: Types that browsers act on; the machine's own table may lack them or call them something else.
-_TYPES: Final = {
-    ".css": "text/css",
-    ".gif": "image/gif",
-    ".htm": "text/html",
-    ".html": "text/html",
-    ".ico": "image/x-icon",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".map": "application/json",
-    ".mjs": "text/javascript",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain",
-    ".wasm": "application/wasm",
-    ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp",
-    ".woff2": "font/woff2",
-    ".xml": "application/xml",
-}
+from rtbridge.plugins.http.files import FileResponse
+from rtbridge.plugins.http.own import READING, Own
 
 #: What the system says of a path that names nothing one may have.
 _NOTHING: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
@@ -45,50 +21,39 @@ _CACHE: Final = "no-cache"
 
 
 class Found(NamedTuple):
-    """A file that may be served."""
+    """A file that may be served: where it is, and where below its folder."""
 
     path: str
-    status: os.stat_result
+    inner: Path
 
 
 class Files:
-    """Serves the files of one folder.
+    """Serves the files of one folder, and passes on what is none.
 
     Args:
+        app: What is behind it.
         settings: The folder, and which files of it.
+        own: Sends the answers.
 
     """
 
-    def __init__(self, settings: Static) -> None:
+    def __init__(self, app: ASGIApp, settings: Static, own: Own) -> None:
+        self._app = app
+        self._own = own
         self._root = settings.dir
         self._allow = frozenset(settings.allow)
         self._forbid = frozenset(settings.forbid)
+        self._weak = settings.weak
 
-    async def answer(self, request: Request) -> Response:
-        """The file that the request names, or that it has not changed.
-
-        Raises:
-            HTTPException: 404: there is none, or none that one may have.
-
-        """
-        found = await asyncio.to_thread(self.find, request.scope["path"])
-        if found is None:
-            raise HTTPException(404)
-        ranges = request.headers.getlist("range")
-        if len(ranges) > 1 or "," in "".join(ranges):
-            # Several ranges in one answer help nobody here, and older versions of Starlette take long over many.
-            headers = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
-            request.scope["headers"] = headers
-        response = FileResponse(
-            found.path,
-            stat_result=found.status,
-            media_type=media_type(found.path),
-            headers={"cache-control": _CACHE},
-        )
-        etag = response.headers["etag"]
-        if _is_known(etag, request.headers.get("if-none-match", "")):
-            return Response(status_code=304, headers={"etag": etag, "cache-control": _CACHE})
-        return response
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a file; pass any other on."""
+        if scope["method"] in READING and not self._own.is_told(scope):
+            found = await asyncio.to_thread(self.find, scope["path"])
+            if found is not None:
+                response = FileResponse(found.path, headers={"cache-control": _CACHE}, weak=self._weak)
+                await self._own.send(response, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
     def find(self, path: str) -> Found | None:
         """The file of a decoded path that starts with a slash; it looks at the disk.
@@ -101,35 +66,35 @@ class Files:
             names[-1] = "index.html"
         if not names or not all(map(_is_plain, names)):
             return None
-        try:
-            root = os.path.realpath(self._root)
-            real = os.path.realpath(os.path.join(root, *names), strict=True)
-            inner = Path(real).relative_to(root)
-            status = os.stat(real)
-        except OSError as exc:
-            if exc.errno in _NOTHING:
-                return None
-            raise
-        except ValueError:  # elsewhere
+        found = within(self._root, os.path.join(*names))
+        if found is None:
             return None
-        suffix = inner.suffix.lower()
+        suffix = found.inner.suffix.lower()
         wanted = suffix not in self._forbid and (not self._allow or suffix in self._allow)
-        if not wanted or not stat.S_ISREG(status.st_mode) or not all(map(_is_plain, inner.parts)):
+        return found if wanted and all(map(_is_plain, found.inner.parts)) else None
+
+
+def within(folder: Path, path: str) -> Found | None:
+    """The file of a path below a folder, links followed; None if there is none, or not below it, or it cannot be read.
+
+    Args:
+        folder: The folder.
+        path: From the folder on, or absolute.
+
+    """
+    try:
+        root = os.path.realpath(folder)
+        real = os.path.realpath(os.path.join(root, path), strict=True)
+        inner = Path(real).relative_to(root)
+        status = os.stat(real)
+    except OSError as exc:
+        if exc.errno in _NOTHING:
             return None
-        return Found(real, status) if os.access(real, os.R_OK) else None
+        raise
+    except ValueError:  # elsewhere, or a NUL
+        return None
+    return Found(real, inner) if stat.S_ISREG(status.st_mode) and os.access(real, os.R_OK) else None
 
 
 def _is_plain(name: str) -> bool:
     return bool(name) and name[0] != "." and name.isprintable() and not any(mark in name for mark in '\\:"*<>|?')
-
-
-def _is_known(etag: str, known: str) -> bool:
-    """Whether If-None-Match lists the tag, or everything (RFC 9110, section 13.1.2: a weak comparison)."""
-    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
-    return etag in tags or tags == ["*"]
-
-
-def media_type(path: str) -> str:
-    """The type of a file by its extension; what is unknown is bytes."""
-    suffix = os.path.splitext(path)[1].lower()
-    return _TYPES.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from rtbridge.embedded.fronts.endpoints import Endpoint, Endpoints, Settings
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
+from rtbridge.transport.forwarded import Forwarded
 from tests.embedded.fronts.raw import PATH, Client, Recorder, soon
 
 UNI_PATH = "/connection/uni_websocket"

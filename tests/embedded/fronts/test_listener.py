@@ -12,9 +12,9 @@ from websockets.frames import Opcode
 from rtbridge import ListenError
 from rtbridge.embedded.framing import text_frame
 from rtbridge.embedded.fronts.endpoints import Endpoints, Settings
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
+from rtbridge.transport.forwarded import Forwarded
 from tests.embedded.fronts.conftest import Site, application
 from tests.embedded.fronts.raw import Client, close, frame, head, soon
 

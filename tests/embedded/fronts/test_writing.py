@@ -9,9 +9,9 @@ from websockets.frames import Opcode
 
 from rtbridge.embedded.framing import close_frame, text_frame
 from rtbridge.embedded.fronts.endpoints import Endpoint, Endpoints, Settings
-from rtbridge.transport.forwarded import Forwarded
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.embedded.fronts.websocket import WebSocket
+from rtbridge.transport.forwarded import Forwarded
 from tests.embedded.fronts.conftest import Site
 from tests.embedded.fronts.raw import PATH, Recorder, close, frame, head, soon
 

@@ -1,7 +1,10 @@
 """The HTTP plugin on a socket, in front of a folder of the test's own."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 
 from rtbridge.config import parse_config
 from rtbridge.plugins.http import http_transport
-from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.plugins.http.server import HttpServer
 
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -37,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def serve(folder: Path) -> AsyncIterator[Serve]:
     """Serves the folder: ``await serve(static={...}, rtbridge={...})`` gives a client of it."""
-    running: list[UvicornTransport] = []
+    running: list[HttpServer] = []
     clients: list[httpx.AsyncClient] = []
 
     async def start(static: dict[str, Any] | None = None, **more: Any) -> httpx.AsyncClient:
@@ -55,3 +58,67 @@ async def serve(folder: Path) -> AsyncIterator[Serve]:
         await client.aclose()
     for transport in running:
         await transport.stop(1)
+
+
+class Site:
+    """A running server, a client of it, and raw connections to it."""
+
+    def __init__(self, server: HttpServer, client: httpx.AsyncClient) -> None:
+        self.server = server
+        self.client = client
+
+    async def connect(self, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of one's own."""
+        host, _, port = self.server.address.rpartition(":")
+        return await asyncio.open_connection(host, int(port), **options)
+
+    async def raw(self, request: bytes) -> bytes:
+        """All that comes back for some bytes, until the connection ends in one way or another."""
+        reader, writer = await self.connect()
+        writer.write(request)
+        got = bytearray()
+        async with asyncio.timeout(15):
+            try:
+                while data := await reader.read(65536):
+                    got += data
+            except ConnectionError:
+                pass
+        writer.close()
+        return bytes(got)
+
+
+Host = Callable[..., Awaitable[Site]]
+
+
+@pytest.fixture
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
+    """Serves an application: ``await host(app, middleware=["gzip"])`` gives a running site."""
+    running: list[Site] = []
+
+    async def start(
+        app: Any = None,
+        *,
+        rtbridge: Any = None,
+        connections: Any = None,
+        listener: Any = None,
+        state: Any = None,
+        **http: Any,
+    ) -> Site:
+        if app is not None:
+            module = ModuleType("site_under_test")
+            vars(module)["app"] = app
+            monkeypatch.setitem(sys.modules, "site_under_test", module)
+            http["app"] = "site_under_test:app"
+        tree = {"version": "3", "http": {"address": "127.0.0.1:0", **http}, "rtbridge": rtbridge or {}}
+        config = parse_config(tree, base_dir=tmp_path).config
+        options = {} if connections is None else {"connections": connections}
+        server = http_transport(config, listener=listener, state=state, **options)
+        await server.start()
+        client = httpx.AsyncClient(base_url=f"http://{server.address}", timeout=10, trust_env=False)
+        running.append(Site(server, client))
+        return running[-1]
+
+    yield start
+    for site in running:
+        await site.client.aclose()
+        await site.server.stop(1)

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rtbridge.config import Static
-from rtbridge.plugins.http.static import Files, media_type
+from rtbridge.plugins.http.media import media_type
+from rtbridge.plugins.http.static import within
 
 
 async def raw(client: httpx.AsyncClient, target: bytes, method: bytes = b"GET") -> bytes:
@@ -122,10 +122,9 @@ def test_a_disk_that_fails_is_no_missing_file(folder: Path, monkeypatch: pytest.
     def broken(path: str) -> None:
         raise OSError(5, "Input/output error")
 
-    files = Files(Static(dir=folder))
     monkeypatch.setattr(os, "stat", broken)
     with pytest.raises(OSError, match="Input/output"):
-        files.find("/app.js")
+        within(folder, "app.js")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,23 @@
+"""Answers for handlers of an HTTP application: streams, files, JSON of any size, server-sent events.
+
+They are Starlette responses, so Starlette, FastAPI and Litestar take them as they are.
+"""
+
+from rtbridge.plugins.http.files import FileResponse
+from rtbridge.plugins.http.handlers import Site, handler, respond
+from rtbridge.plugins.http.jsonstream import JSONObject, JSONStreamResponse
+from rtbridge.plugins.http.sse import EventStreamResponse, ServerSentEvent, last_event_id
+from rtbridge.plugins.http.streams import StreamResponse
+
+__all__ = [
+    "EventStreamResponse",
+    "FileResponse",
+    "JSONObject",
+    "JSONStreamResponse",
+    "ServerSentEvent",
+    "Site",
+    "StreamResponse",
+    "handler",
+    "last_event_id",
+    "respond",
+]

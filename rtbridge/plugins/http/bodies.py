@@ -1,0 +1,125 @@
+"""Bodies of requests: ``max_request_size`` and ``uploads``, looked at while the application reads them."""
+
+from typing import Final, Protocol
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rtbridge.config import Http
+from rtbridge.config.http import MEGABYTE
+from rtbridge.plugins.http.own import Own, refusal
+
+#: Digits of a length; a longer number is beyond every limit.
+_DIGITS: Final = 15
+
+
+class Check(Protocol):
+    """Looks at the parts of a body, in order."""
+
+    def feed(self, data: bytes) -> None:
+        """Look at a part.
+
+        Raises:
+            HTTPException: It is refused.
+
+        """
+        ...
+
+
+class Checks(Protocol):
+    """Makes what looks at a body."""
+
+    def begin(self, scope: Scope) -> Check | None:
+        """What looks at the body of this request; None if nothing does.
+
+        Raises:
+            HTTPException: The request is refused.
+
+        """
+        ...
+
+
+class Bodies:
+    """Refuses bodies that are too large, and files that are not wanted.
+
+    What is not read is not looked at; what is beyond a limit never reaches the application: its reading raises
+    Starlette's ``HTTPException``, and whatever it answers to that is replaced.
+
+    Args:
+        app: What is behind it.
+        settings: The section ``http``.
+        own: Sends refusals.
+        checks: What else looks at bodies.
+
+    """
+
+    def __init__(self, app: ASGIApp, settings: Http, own: Own, checks: Checks | None) -> None:
+        self._app = app
+        self._limit = settings.max_request_size * MEGABYTE
+        self._own = own
+        self._checks = checks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        digits = length.lstrip(b"0")
+        try:
+            if digits.isdigit() and (len(digits) > _DIGITS or int(digits) > self._limit):
+                raise too_large()
+            check = None if self._checks is None else self._checks.begin(scope)
+        except HTTPException as exc:
+            await self._own.send(_answer(exc), scope, receive, send)
+            return
+        body = _Body(receive, send, self._limit, check)
+        try:
+            await self._app(scope, body.receive, body.send)
+        except Exception:
+            if body.refused is None or body.started:
+                raise
+        if body.refused is not None and not body.started:
+            await self._own.send(_answer(body.refused), scope, receive, send)
+
+
+class _Body:
+    """The body of one request, and whether an answer has begun."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int, check: Check | None) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = limit
+        self._check = check
+        self.refused: HTTPException | None = None
+        self.started = False
+
+    async def receive(self) -> Message:
+        if self.refused is not None:
+            raise self.refused
+        message = await self._receive()
+        if message["type"] == "http.request":
+            data = message.get("body", b"")
+            self._left -= len(data)
+            try:
+                if self._left < 0:
+                    raise too_large()
+                if self._check is not None:
+                    self._check.feed(data)
+            except HTTPException as exc:
+                self.refused = exc
+                raise
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.refused is not None and not self.started:
+            return
+        self.started = True
+        await self._send(message)
+
+
+def too_large() -> HTTPException:
+    """The refusal of a body that is too large (RFC 9110, section 15.5.14)."""
+    return HTTPException(413, "the body of the request is too large")
+
+
+def _answer(exc: HTTPException) -> Response:
+    return refusal(exc.status_code, exc.detail)

@@ -1,0 +1,166 @@
+"""What is around every request: what becomes of an exception, what is reset afterwards, and the access log."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rtbridge.clock import SYSTEM_CLOCK, Clock
+from rtbridge.config import Http
+from rtbridge.errors import SetupError
+from rtbridge.isolation import RESETTABLE, reset_all
+from rtbridge.plugins.http.own import Own, refusal
+from rtbridge.transport.uvicorn import ABORT
+
+log = logging.getLogger("rtbridge.http")
+access = logging.getLogger("rtbridge.http.access")
+
+#: Seconds that a connection which was cut has to be gone.
+_GONE: Final = 1.0
+
+
+class Guard:
+    """Answers for an application that fails, and cuts the connection where an answer was already under way.
+
+    Args:
+        app: What answers requests.
+        settings: The section ``http``.
+        own: Sends the answers.
+        clock: Times requests.
+
+    """
+
+    def __init__(self, app: ASGIApp, settings: Http, own: Own, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._app = app
+        self._status = settings.internal_error_code
+        self._debug = settings.debug
+        self._own = own
+        self._access = settings.access_logs
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, in one way or another."""
+        exchange = Exchange(receive, send)
+        began = self._clock.monotonic()
+        try:
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except ClientDisconnect:
+                pass
+            except Exception as exc:
+                await self._failed(exc, exchange, scope)
+            else:
+                await self._ended(exchange, scope)
+        finally:
+            if self._access:
+                _tell(scope, exchange, self._clock.monotonic() - began)
+            if RESETTABLE:
+                await reset_all()
+
+    async def _failed(self, exc: Exception, exchange: "Exchange", scope: Scope) -> None:
+        where = _words(scope)
+        if isinstance(exc, SetupError):  # it says who has to do what, and the traceback would not
+            log.error("%s: %s", where, exc)
+        else:
+            log.error("%s failed", where, exc_info=exc)
+        if not exchange.started:
+            lines = traceback.format_exception(exc)
+            page = refusal(self._status, "".join(lines) if self._debug else None)
+            await self._own.send(page, scope, exchange.receive, exchange.send)
+        elif not exchange.complete and not await _cut(scope, exchange):
+            raise exc
+
+    async def _ended(self, exchange: "Exchange", scope: Scope) -> None:
+        if exchange.complete or exchange.gone:
+            return
+        if not exchange.started:
+            log.error("%s: the application did not answer", _words(scope))
+            await self._own.send(refusal(self._status), scope, exchange.receive, exchange.send)
+        else:
+            log.error("%s: the application did not end its answer", _words(scope))
+            await _cut(scope, exchange)
+
+
+class Exchange:
+    """A request and its answer, counted."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.started = False
+        self.complete = False
+        self.gone = False
+        self.status = 0
+        self.size = 0
+
+    async def receive(self) -> Message:
+        """The next part of the request."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self.complete:
+            self.gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send the next part of the answer."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            await self._send(message)
+            self.started, self.status = True, message["status"]
+            return
+        if kind == "http.response.body":
+            more = message.get("more_body", False)
+            self.size += len(message.get("body", b""))
+            await self._send(message)
+            self.complete = not more
+            return
+        await self._send(message)
+
+
+async def _cut(scope: Scope, exchange: Exchange) -> bool:
+    """End the connection in the middle of an answer; False where the server has no way to."""
+    abort: Callable[[], bool] | None = scope.get("extensions", {}).get(ABORT)
+    if abort is None:
+        return False
+    abort()
+    try:  # the server learns of it in the next turn of the loop, and is not to wonder before that
+        async with asyncio.timeout(_GONE):
+            while not exchange.gone:
+                await exchange.receive()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _words(scope: Scope) -> str:
+    """Method and path as they came, without the query, which may hold what is not for a log."""
+    raw: Any = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    return f"{scope['method']} {raw.decode('latin-1')}"
+
+
+def _tell(scope: Scope, exchange: Exchange, seconds: float) -> None:
+    client = scope.get("client")
+    fields = {
+        "client": client[0] if client else "",
+        "method": scope["method"],
+        "path": _words(scope).partition(" ")[2],
+        "status": exchange.status,
+        "bytes": exchange.size,
+        "duration_ms": round(seconds * 1000, 3),
+        "complete": exchange.complete,
+    }
+    cut = "" if exchange.complete else ", not to its end"
+    access.info(
+        "%s %s %s %d, %d bytes%s, %.1f ms",
+        fields["client"] or "-",
+        fields["method"],
+        fields["path"],
+        fields["status"],
+        fields["bytes"],
+        cut,
+        fields["duration_ms"],
+        extra={"event": fields},
+    )
