@@ -21,7 +21,7 @@ from rtbridge.plugins.http.relay import relay
 T = TypeVar("T")
 
 #: Bytes that are read from the disk at once.
-_PIECE: Final = 256 * 1024
+_PIECE: Final = 512 * 1024
 
 #: Conditions of a request (RFC 9110, section 13.1).
 _CONDITIONS: Final = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -49,7 +49,6 @@ def handler(function: Handler) -> Callable[[Request], Awaitable[Response]]:
 
     """
 
-    @wraps(function)
     async def answer(request: Request) -> Response:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             return StreamResponse(function(request))
@@ -57,6 +56,9 @@ def handler(function: Handler) -> Callable[[Request], Awaitable[Response]]:
             return respond(await function(request))
         return respond(await run_in_threadpool(function, request))
 
+    # Its names, and no more: FastAPI would look behind a wrapper, and call what is there in its own way.
+    update_wrapper(answer, function, ("__module__", "__name__", "__qualname__", "__doc__"), ())
+    del answer.__wrapped__  # type: ignore[attr-defined]
     return answer
 
 

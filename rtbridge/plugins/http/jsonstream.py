@@ -210,9 +210,7 @@ async def _parts(value: Any, encode: Encode) -> AsyncGenerator[bytes]:
                 out.clear()
             asked = True
             if isinstance(step, _Pull):
-                if step.source not in opened:
-                    opened.append(step.source)
-                answer = await anext(step.source, _END)
+                answer = await _item(step.source, opened)
             else:
                 async for part in pulled(_pulled(steps, bytes(out), bridge), bytes, interrupt=bridge.stop):
                     yield part
@@ -230,7 +228,6 @@ def _pulled(steps: Steps, begun: bytes, bridge: "_Bridge") -> Generator[bytes]:
     """Drives the rest of the walk in a thread."""
     out = bytearray(begun)
     answer: Any = None
-    waited = False
     try:
         while True:
             try:
@@ -242,12 +239,11 @@ def _pulled(steps: Steps, begun: bytes, bridge: "_Bridge") -> Generator[bytes]:
                 out += step
                 if len(out) < _PIECE:
                     continue
-            if out and (waited or isinstance(step, bytes)):
+            if out:
                 yield bytes(out)
                 out.clear()
             if isinstance(step, _Pull):
                 answer = bridge.next(step.source)
-            waited = True
         yield bytes(out)
     finally:
         steps.close()
@@ -270,8 +266,6 @@ class _Bridge:
         with self._lock:
             if self._stopped:
                 raise RuntimeError("nobody wants more")
-            if source not in self._opened:
-                self._opened.append(source)
             self._asked = asyncio.run_coroutine_threadsafe(self._item(source), self._loop)
         return self._asked.result()
 
@@ -284,4 +278,14 @@ class _Bridge:
 
     async def _item(self, source: AsyncIterator[Any]) -> Any:
         async with self.busy:
-            return await anext(source, _END)
+            return await _item(source, self._opened)
+
+
+async def _item(source: AsyncIterator[Any], opened: list[AsyncIterator[Any]]) -> Any:
+    """The next item, or the mark of the end; ``opened`` holds the iterators that are between the two."""
+    if source not in opened:
+        opened.append(source)
+    item = await anext(source, _END)
+    if item is _END:
+        opened.remove(source)
+    return item
