@@ -5,7 +5,6 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from starlette.routing import Route
 from rtbridge import isolation
 from rtbridge.config import parse_config
 from rtbridge.errors import PluginError
-from rtbridge.http import Site as Pages
 from rtbridge.plugins.http import http_app
 from rtbridge.plugins.http.hosted import Hosted
 from rtbridge.plugins.http.loading import load
@@ -332,23 +330,6 @@ async def test_no_answer_and_half_an_answer(host: Any, caplog: pytest.LogCapture
     assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == ["rtbridge.http"] * 2
 
 
-async def test_half_an_answer_to_an_old_client(host: Any) -> None:
-    """HTTP/1.0 has bodies that end with their connection: it is reset, which no whole answer is."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
-            await send({"type": "http.response.body", "body": b"half", "more_body": True})
-            raise RuntimeError
-
-    site = await host(app)
-    reader, writer = await site.connect()
-    writer.write(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
-    with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-
-
 async def test_two_answers(host: Any, caplog: pytest.LogCaptureFixture) -> None:
     """An exception after the end of an answer is logged, and nothing else."""
 
@@ -361,36 +342,6 @@ async def test_two_answers(host: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert (await site.client.get("/")).text == "whole"
     assert (await site.client.get("/")).text == "whole"
     assert caplog.text.count("RuntimeError: late") >= 1
-
-
-USER: ContextVar[str] = ContextVar("user", default="nobody")
-
-
-async def test_requests_are_apart(host: Any) -> None:
-    """What a request sets is not there in the next one, be it pipelined or on a connection that was read again."""
-    pages = Pages()
-
-    @pages.post("/")
-    async def whose(request: Request) -> str:
-        before = USER.get()
-        await request.body()
-        USER.set("somebody")
-        return before
-
-    @pages.get("/")
-    async def look(_: Request) -> str:
-        return USER.get()
-
-    site = await host(pages)
-    body = b"x" * 200_000  # so large that reading is paused, and goes on from within the handler
-    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    together = await site.raw(post + get + post + last)
-    assert together.count(b"nobody") == 4
-    assert b"somebody" not in together
-    for _ in range(2):
-        assert (await site.client.post("/", content=body)).text == "nobody"
 
 
 async def test_what_is_reset(host: Any) -> None:

@@ -1,0 +1,165 @@
+"""What the server does with connections: time for bodies, contexts of requests, a way to cut; with either parser."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from uvicorn.server import ServerState
+
+from rtbridge.http import Site
+from rtbridge.transport.uvicorn import Connections, _protocol
+
+
+@pytest.fixture(params=["httptools", "h11"], autouse=True)
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The parser that is there: the extra `fast` brings the first, the second always is."""
+    if request.param == "h11":
+        monkeypatch.setitem(sys.modules, "uvicorn.protocols.http.httptools_impl", None)
+    return str(request.param)
+
+
+class Timer:
+    """One that fires when a test says so."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Timers:
+    """An event loop whose timers of `receive_timeout` are in the test's hand."""
+
+    def __init__(self) -> None:
+        self.made: list[Timer] = []
+        self._loop = asyncio.get_running_loop()
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> Any:
+        if delay != 20.0:
+            return self._loop.call_later(delay, call)
+        self.made.append(Timer(call))
+        return self.made[-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    @property
+    def running(self) -> list[Timer]:
+        """Those that nobody has cancelled."""
+        return [timer for timer in self.made if not timer.cancelled]
+
+
+class Wire(asyncio.Transport):
+    """The other side of a protocol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def write(self, data: Any) -> None: ...
+
+    protocol: Any = None
+
+
+@pytest.mark.parametrize("long_bodies", [False, True])
+async def test_time_for_bodies(long_bodies: bool) -> None:
+    """Each part has its own time, unless the whole has; while the application does not read, nobody is late."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    connections = Connections(receive_timeout=20.0, send_timeout=60.0, long_bodies=long_bodies, isolated=True)
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+    config.load()
+    state, timers, wire = ServerState(), Timers(), Wire()
+    protocol = _protocol(65536, connections)(config=config, server_state=state, app_state={})
+    protocol.loop = timers
+    wire.protocol = protocol
+    protocol.connection_made(wire)
+    (first,) = timers.running
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+    protocol.data_received(b"x")
+    (timer,) = timers.running
+    assert (timer is first) is not long_bodies
+    protocol.data_received(b"x" * 100_000)
+    (timer,) = timers.running
+    assert protocol.flow.read_paused
+    timer.cancel()
+    timer.call()
+    assert wire.aborted is not long_bodies
+    if long_bodies:
+        (timer,) = timers.running
+        protocol.flow.resume_reading()
+        timer.call()
+        assert wire.aborted
+    for task in state.tasks:
+        task.cancel()
+    await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+USER: ContextVar[str] = ContextVar("user", default="nobody")
+
+
+async def test_requests_are_apart(host: Any) -> None:
+    """What a request sets is not there in the next one, be it pipelined or on a connection that was read again."""
+    site = Site()
+
+    @site.post("/")
+    async def whose(request: Request) -> str:
+        before = USER.get()
+        await request.body()
+        USER.set("somebody")
+        return before
+
+    @site.get("/")
+    async def look(_: Request) -> str:
+        return USER.get()
+
+    served = await host(site)
+    body = b"x" * 200_000  # so large that reading is paused, and goes on from within the handler
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    together = await served.raw(post + get + post + last)
+    assert together.count(b"nobody") == 4
+    assert b"somebody" not in together
+    for _ in range(2):
+        assert (await served.client.post("/", content=body)).text == "nobody"
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_half_an_answer(host: Any, version: bytes) -> None:
+    """The connection is reset, which no whole answer is, not even where its end would end a body."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+            raise RuntimeError
+
+    served = await host(app)
+    reader, writer = await served.connect()
+    writer.write(b"GET / HTTP/%s\r\nHost: x\r\n\r\n" % version)
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+    writer.close()
