@@ -181,7 +181,7 @@ class RedisConfig(Section, frozen=True, kw_only=True):
     pool_timeout: Annotated[PositiveDuration, Meta(description="Time that a call waits for a connection.")] = 4.0
     max_retries: Annotated[
         Annotated[int, Meta(ge=0, le=100)],
-        Meta(description="Further attempts of calls that may be made twice; incr, add and cas are made once."),
+        Meta(description="Further attempts of calls that may be made twice; incr, add, cas and deletes are made once."),
     ] = 3
     min_retry_backoff: Annotated[
         Duration, Meta(description="Pause before the second attempt; doubled for each more.")

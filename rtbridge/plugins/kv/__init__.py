@@ -10,12 +10,16 @@ from rtbridge.config import Config, KvStoreOptions
 from rtbridge.config.kv import CONFIGS, DRIVERS
 from rtbridge.errors import ConfigError, RtbridgeError
 from rtbridge.stores import Kv, KvStores, Opening, Store
+from rtbridge.stores.base import need
 from rtbridge.stores.codec import Codec, Zstd
 from rtbridge.stores.crypt import Cipher
 from rtbridge.stores.serializers import serializer_of
 
 #: What an entry point names: makes a store of what the configuration says.
 OpenStore: TypeAlias = Callable[[Opening], Store]
+
+#: Driver → the package that it speaks through; the extra is called like the driver.
+_PACKAGES: Final = {"redis": "redis", "memcached": "pymemcache"}
 
 #: Drivers whose entries are in the memory of the process that opens the store.
 IN_MEMORY: Final = frozenset({"memory"})
@@ -107,6 +111,8 @@ def _codec(config: Config, name: str) -> Codec:
 
 def _driver(name: str) -> OpenStore:
     if name in CONFIGS:
+        if name in _PACKAGES:
+            need(_PACKAGES[name], f"the driver {name}", name)
         made: OpenStore = import_module(f"rtbridge.plugins.kv.{name}").open_store
         return made
     for point in entry_points(group=DRIVERS):

@@ -1,7 +1,7 @@
 """Stores of every driver, made from a configuration as `rtbridge serve` makes them."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from rtbridge import Kv, KvStores
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import parse_config
 from rtbridge.plugins.kv import open_stores
+from tests.plugins.kv.servers import redis_server
 
 #: Drivers, in the order in which they are tested.
-DRIVERS: Final = ("memory", "sqlite")
+DRIVERS: Final = ("memory", "sqlite", "redis")
 #: Drivers that count expiry on the clock of the tests.
 VIRTUAL: Final = ("memory", "sqlite")
 
@@ -41,15 +42,30 @@ def stores_of(driver: str, config: dict[str, Any], clock: Clock = SYSTEM_CLOCK, 
     return open_stores(made.config, clock)
 
 
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a redis-server that all tests share, each with its own prefix."""
+    server = redis_server(tmp_path_factory.mktemp("redis"))
+    try:
+        yield server.start().port
+    finally:
+        server.kill()
+
+
 @pytest.fixture
 def driver_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
     """The `config` of a store that nobody else has."""
 
     def config(driver: str) -> dict[str, Any]:
         serial = next(_SERIALS)
-        if driver == "sqlite":
-            return {"file": str(tmp_path / f"{serial}.db")}
-        return {}
+        match driver:
+            case "sqlite":
+                return {"file": str(tmp_path / f"{serial}.db")}
+            case "redis":
+                port = request.getfixturevalue("redis_port")
+                return {"addrs": [f"127.0.0.1:{port}"], "prefix": f"test{serial}*:"}
+            case _:
+                return {}
 
     return config
 

@@ -1,0 +1,438 @@
+"""The redis driver: restarts, clusters, sentinels, TLS, bounds, keys on the server."""
+
+import asyncio
+import contextlib
+import datetime
+import math
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from rtbridge import ConfigError, Kv, KvError, KvLimit, KvUnavailable, KvUnreadable
+from rtbridge.plugins.kv.redis import RedisStore
+from tests.plugins.kv.conftest import Make, stores_of
+from tests.plugins.kv.servers import Server, binary, redis_server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A redis-server of the test's own."""
+    made = redis_server(tmp_path)
+    try:
+        yield made.start()
+    finally:
+        made.kill()
+
+
+def client(server: Server, **options: Any) -> Any:
+    """A bare client of the server."""
+    return redis.Redis("127.0.0.1", server.port, protocol=2, **options)
+
+
+def config(server: Server, **more: Any) -> dict[str, Any]:
+    return {"addrs": [f"127.0.0.1:{server.port}"], **more}
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Wait for something that a server does in its own time."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_keys_on_the_server(make: Make, server: Server) -> None:
+    kv = await make("redis", config=config(server), serializer="json")
+    await kv.set("user:1", {"a": 1})
+    await kv.set("n", 5, ttl=100)
+    with contextlib.closing(client(server)) as bare:
+        assert sorted(bare.keys()) == [b"shop:s:n", b"shop:s:user:1"]
+        assert bare.get("shop:s:user:1") == b'{"a":1}'
+        assert bare.get("shop:s:n") == b"5"
+        bare.incr("shop:s:n")
+        assert await kv.get("n") == 6
+        assert 0 < bare.pttl("shop:s:n") <= 100_000
+        bare.set("foreign", "stays")
+        bare.lpush("shop:s:list", 1)
+        with pytest.raises(KvUnreadable, match="what is stored there is a list, a hash or alike"):
+            await kv.get("list")
+        await kv.clear()
+        assert bare.keys() == [b"foreign"]
+
+
+async def test_prefixes(make: Make, server: Server) -> None:
+    whole = await make("redis", config=config(server, prefix=""))
+    part = await make("redis", config=config(server, prefix="a[*]?:"))
+    await whole.set("x", 1)
+    await part.set("x", 2)
+    assert sorted([key async for key in whole.scan()]) == ["a[*]?:x", "x"]
+    assert [key async for key in part.scan()] == ["x"]
+    await part.clear()
+    assert await whole.get("x") == 1
+    with contextlib.closing(client(server)) as bare:
+        bare.set(b"\xff\xfe", 1)
+        assert "\ufffd\ufffd" in [key async for key in whole.scan()]
+
+
+async def test_entries_end_by_themselves(make: Make, server: Server) -> None:
+    kv = await make("redis", config=config(server))
+    await kv.set("a", 1, ttl=0.0001)
+    await kv.set("b", 1, ttl=0.05)
+    await kv.set("c", 1)
+    await until(lambda: _gone(kv, "a", "b"))
+    assert await kv.ttl("a") is None
+    assert await kv.ttl("c") == math.inf
+
+
+async def _gone(kv: Kv, *keys: str) -> bool:
+    return not await kv.get_many(keys)
+
+
+async def test_counters_keep_all_bits_with_a_ttl(make: Make, server: Server) -> None:
+    kv = await make("redis", config=config(server))
+    assert await kv.incr("n", 2**53 + 1, ttl=60) == 2**53 + 1
+    assert await kv.incr("n", 2, ttl=60) == 2**53 + 3
+    assert await kv.incr("m", -(2**63), ttl=60) == -(2**63)
+    with pytest.raises(KvLimit):
+        await kv.incr("m", -1, ttl=60)
+
+
+async def test_a_server_that_dies_and_comes_again(make: Make, server: Server) -> None:
+    """Errors have a name meanwhile; afterwards the same store goes on, from coroutines and threads."""
+    kv = await make("redis", config=config(server, max_retries=1, min_retry_backoff="1ms", dial_timeout="2s"))
+    await asyncio.gather(*(kv.set(f"k{number}", number) for number in range(20)))
+    assert await asyncio.to_thread(kv.sync.get, "k1") == 1
+    assert await kv.cas("k1", 1, 2)
+    server.kill()
+    for call in (kv.get("k1"), kv.set("k1", 1), kv.incr("n"), kv.add("a", 1), kv.get_many(["a"]), kv.clear()):
+        with pytest.raises(KvUnavailable, match=f"kv store s: redis 127.0.0.1:{server.port} cannot be reached"):
+            await call
+    with pytest.raises(KvUnavailable):
+        await asyncio.to_thread(kv.sync.get, "k1")
+    server.start()
+    assert await asyncio.gather(*(kv.incr("n") for _ in range(20)))
+    assert await kv.get("n") == 20
+    assert await kv.get("k1") is None
+    await kv.set("k1", 1)
+    assert await kv.cas("k1", 1, 2)  # the script is sent again
+    assert await asyncio.to_thread(kv.sync.get, "k1") == 2
+
+
+async def test_connections_that_the_server_closed_are_not_used(make: Make, server: Server) -> None:
+    kv = await make("redis", config=config(server, max_retries=0))
+    await asyncio.gather(*(kv.incr("n") for _ in range(10)))
+    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(server.start)
+    assert sorted(await asyncio.gather(*(kv.incr("n") for _ in range(10)))) == list(range(1, 11))
+
+
+async def test_calls_that_may_be_made_twice_are(make: Make, tmp_path: Path) -> None:
+    """A server that closes the first connection; the second attempt goes through. incr is not tried again."""
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(4096):
+                if b"SETINFO" in data:
+                    writer.write(b"+OK\r\n" * data.count(b"SETINFO"))
+                    continue
+                seen.append(data.split(b"\r\n")[2])
+                if len(seen) % 2:
+                    return
+                writer.write(b"$1\r\n7\r\n")
+        finally:
+            writer.close()
+
+    fake = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        port = fake.sockets[0].getsockname()[1]
+        kv = await make("redis", config={"addrs": [f"127.0.0.1:{port}"], "min_retry_backoff": 0})
+        assert await kv.get("a") == 7
+        assert seen == [b"GET", b"GET"]
+        with pytest.raises(KvUnavailable):
+            await kv.incr("a")
+        assert seen == [b"GET", b"GET", b"INCRBY"]
+    finally:
+        fake.close()
+
+
+async def test_a_server_that_does_not_answer(make: Make) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        options = {"addrs": [f"127.0.0.1:{port}"], "read_timeout": "50ms", "max_retries": 0, "pool_size": 1}
+        kv = await make("redis", config={**options, "pool_timeout": "5ms"})
+        found = await asyncio.gather(*(kv.get("a") for _ in range(3)), return_exceptions=True)
+        texts = sorted(str(each) for each in found)
+        assert all(isinstance(each, KvUnavailable) for each in found)
+        assert texts[:2] == ["kv store s: all 1 connections were taken for 0.005 s (pool_size, pool_timeout)"] * 2
+        assert "cannot be reached: Timeout" in texts[2]
+        threads = await asyncio.gather(*(asyncio.to_thread(kv.sync.get, "a") for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(each, KvUnavailable) for each in threads)
+
+
+async def test_callers_that_give_up_leave_no_answer_behind(make: Make, server: Server) -> None:
+    """Whoever takes the connection next gets its own answer."""
+    kv = await make("redis", config=config(server, pool_size=2))
+    await kv.set_many({f"k{number}": number for number in range(100)})
+    for turn in range(50):
+        tasks = [asyncio.create_task(kv.get(f"k{number}")) for number in range(8)]
+        for _ in range(turn % 7):
+            await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        for number, each in enumerate(found):
+            assert each == number or isinstance(each, asyncio.CancelledError)
+    assert await kv.get("k99") == 99
+
+
+def test_each_loop_has_its_own_connections(server: Server) -> None:
+    stores = stores_of("redis", config(server))
+    kv = stores("s")
+
+    async def use(number: int) -> Any:
+        found = await kv.incr("n")
+        await kv.store.close()
+        return (number, found)
+
+    assert [asyncio.run(use(number)) for number in range(3)] == [(0, 1), (1, 2), (2, 3)]
+    kv.sync.close()
+
+
+async def test_a_server_without_room(make: Make, server: Server) -> None:
+    kv = await make("redis", config=config(server))
+    with contextlib.closing(client(server)) as bare:
+        bare.config_set("maxmemory", "1mb")
+        bare.config_set("maxmemory-policy", "noeviction")
+    with pytest.raises(KvLimit, match=r"has no room: maxmemory is reached, and its policy evicts nothing"):
+        await kv.set_many({f"k{number}": "x" * 50_000 for number in range(100)})
+
+
+async def test_passwords(make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    protected = redis_server(folder, "--requirepass", "s3cret-pa55")
+    try:
+        protected.start()
+        with contextlib.closing(client(protected, password="s3cret-pa55")) as bare:
+            bare.execute_command("ACL", "SETUSER", "ann", "on", ">her-pa55", "~*", "+@all")
+        for own in ({"password": "s3cret-pa55"}, {"username": "ann", "password": "her-pa55"}):
+            kv = await make("redis", config=config(protected, **own))
+            await kv.set("a", 1)
+            assert await kv.get("a") == 1
+        url = f"redis://ann:her-pa55@127.0.0.1:{protected.port}/0"
+        kv = await make("redis", config={"url": url})
+        assert await kv.incr("n") == 1
+        for wrong in ({"password": "wr0ng-pa55"}, {}):
+            kv = await make("redis", config=config(protected, max_retries=0, **wrong))
+            with pytest.raises(KvError) as caught:
+                await kv.get("a")
+            assert "pa55" not in str(caught.value)
+            assert "pa55" not in repr(kv.store.__dict__)
+    finally:
+        protected.kill()
+
+
+async def test_a_socket_in_the_file_system(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    made = redis_server(tmp_path, "--unixsocket", str(path))
+    try:
+        made.start()
+        kv = await make("redis", config={"addrs": [f"unix://{path}"], "db": 3})
+        await kv.set("a", 1)
+        assert await asyncio.to_thread(kv.sync.get, "a") == 1
+        with contextlib.closing(client(made, db=3)) as bare:
+            assert bare.dbsize() == 1
+    finally:
+        made.kill()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, in PEM."""
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = (tmp_path / "cert.pem", tmp_path / "key.pem")
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+async def test_tls(make: Make, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    secure = redis_server(folder)
+    port = secure.port + 1 if secure.port < 65_000 else secure.port - 1
+    options = ["--tls-port", str(port), "--tls-cert-file", str(cert), "--tls-key-file", str(key)]
+    secure._command += [*options, "--tls-ca-cert-file", str(cert)]
+    try:
+        secure.start()
+        files = {"root_ca": str(cert), "cert": str(cert), "key": str(key)}
+        for own in ({"addrs": [f"127.0.0.1:{port}"]}, {"url": f"rediss://127.0.0.1:{port}/0"}):
+            kv = await make("redis", config={**own, "tls": files})
+            await kv.set("a", 1)
+            assert await asyncio.to_thread(kv.sync.get, "a") == 1
+        kv = await make("redis", config={"addrs": [f"127.0.0.1:{port}"], "tls": {}, "max_retries": 0})
+        with pytest.raises(KvUnavailable, match="certificate verify failed"):
+            await kv.get("a")
+    finally:
+        secure.kill()
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
+    """Three servers that share the slots."""
+    servers: list[Server] = []
+    try:
+        for number in range(3):
+            folder = tmp_path / f"node{number}"
+            folder.mkdir()
+            bus = free_bus_port()
+            made = redis_server(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus))
+            servers.append(made.start())
+            made.bus = bus  # type: ignore[attr-defined]
+        bounds = [(0, 5460), (5461, 10922), (10923, 16383)]
+        clients = [client(server) for server in servers]
+        for bare, slots in zip(clients, bounds, strict=True):
+            bare.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+        for bare in clients[1:]:
+            bare.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port, servers[0].bus)  # type: ignore[attr-defined]
+
+        async def whole() -> bool:
+            infos = [bare.execute_command("CLUSTER", "INFO") for bare in clients]
+            return all(b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info for info in infos)
+
+        await until(whole)
+        yield servers
+        for bare in clients:
+            bare.close()
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def free_bus_port() -> int:
+    from tests.plugins.kv.servers import free_port
+
+    return free_port()
+
+
+@pytest.mark.timeout(90)
+async def test_a_cluster(make: Make, cluster: list[Server]) -> None:
+    kv = await make("redis", config={"addrs": [f"127.0.0.1:{server.port}" for server in cluster]})
+    items = {f"key-{number}": number for number in range(700)}
+    await kv.set_many(items, ttl=60)
+    assert await kv.get_many(items) == items
+    for server in cluster:
+        with contextlib.closing(client(server)) as bare:
+            assert bare.dbsize() > 100
+    assert {key async for key in kv.scan("key-")} == set(items)
+    assert await kv.incr("n", ttl=60) == 1
+    assert await kv.cas("n", 1, 2)
+    assert not await kv.add("n", 3)
+    assert await kv.expire_many(["key-1", "key-2", "key-3", "missing"], None) == 3
+    assert await kv.ttl("key-2") == math.inf
+    assert await kv.delete_many(["key-1", "key-2", "missing"]) == 2
+
+    def threads() -> None:
+        assert kv.sync.get_many(["key-3", "key-4", "key-5"]) == {"key-3": 3, "key-4": 4, "key-5": 5}
+        assert set(kv.sync.scan("key-")) == set(items) - {"key-1", "key-2"}
+        kv.sync.clear()
+
+    await asyncio.to_thread(threads)
+    assert [key async for key in kv.scan()] == []
+    single = await make("redis", config={"addrs": [f"127.0.0.1:{cluster[0].port}"], "cluster": True})
+    await single.set_many(items)
+    assert await single.get_many(items) == items
+    options = {"url": f"redis://127.0.0.1:{cluster[0].port}", "cluster": True, "read_only": True}
+    url = await make("redis", config=options)
+    assert await url.get_many(items) == items
+
+
+@pytest.mark.timeout(90)
+async def test_a_cluster_that_loses_a_server(make: Make, cluster: list[Server]) -> None:
+    options = {"max_retries": 0, "dial_timeout": "2s"}
+    kv = await make("redis", config={"addrs": [f"127.0.0.1:{server.port}" for server in cluster], **options})
+    items = {f"key-{number}": number for number in range(50)}
+    await kv.set_many(items)
+    cluster[1].kill()
+    found = await asyncio.gather(*(kv.get(key) for key in items), return_exceptions=True)
+    assert {type(each) for each in found if isinstance(each, Exception)} == {KvUnavailable}
+
+
+@pytest.mark.timeout(90)
+async def test_sentinels(make: Make, tmp_path: Path, server: Server) -> None:
+    folder = tmp_path / "sentinel"
+    folder.mkdir()
+    file = folder / "sentinel.conf"
+    watching = Server([binary("redis-server"), str(file), "--sentinel"], folder, b"PING\r\n")
+    file.write_text(
+        f"port {watching.port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {server.port} 1\n"
+        'requirepass "watch-pa55"\n'
+    )
+    try:
+        watching.start()
+        options = {"addrs": [f"127.0.0.1:{watching.port}"], "master_name": "shop", "sentinel_password": "watch-pa55"}
+        kv = await make("redis", config=options)
+        await kv.set("a", 1)
+        assert await asyncio.to_thread(kv.sync.get, "a") == 1
+        with contextlib.closing(client(server)) as bare:
+            assert bare.dbsize() == 1
+        other = await make("redis", config={**options, "master_name": "nobody", "max_retries": 0})
+        with pytest.raises(KvUnavailable, match="No master found for 'nobody'"):
+            await other.get("a")
+    finally:
+        watching.kill()
+
+
+async def test_nothing_is_connected_at_the_start(make: Make) -> None:
+    kv = await make("redis", config={"addrs": ["127.0.0.1:1"], "max_retries": 0})
+    assert isinstance(kv.store, RedisStore)
+    with pytest.raises(KvUnavailable, match=r"kv store s: redis 127\.0\.0\.1:1 cannot be reached"):
+        await kv.get("a")
+
+
+def test_a_missing_package_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(
+        ConfigError, match=r"^kv\.s: the driver redis needs the package redis: pip install 'rtbridge\[redis\]'"
+    ):
+        stores_of("redis", {})
+
+
+async def test_the_clock_of_a_datetime_is_ours(make: Make, server: Server) -> None:
+    kv = await make("redis", config=config(server))
+    await kv.set("a", 1, ttl=datetime.datetime.fromtimestamp(time.time() + 50, datetime.UTC))
+    left = await kv.ttl("a")
+    assert left is not None
+    assert 0 < left <= 50
