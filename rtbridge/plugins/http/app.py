@@ -106,8 +106,8 @@ class Application:
         if scope["type"] != "http":  # clients talk to the realtime server
             await send({"type": "websocket.close", "code": 1000})
             return
-        scope["state"] = {**scope.get("state", {}), **self._state}
-        scope["extensions"] = {**scope.get("extensions", {}), ENDING: self._on_end}
+        scope.setdefault("state", {}).update(self._state)
+        scope.setdefault("extensions", {})[ENDING] = self._on_end
         await self._app(scope, receive, send)
 
     def _on_end(self, finish: Callable[[], None]) -> Callable[[], None]:

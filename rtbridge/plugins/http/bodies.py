@@ -14,6 +14,10 @@ from rtbridge.plugins.http.own import Own, refusal
 _DIGITS: Final = 15
 
 
+#: Versions of HTTP whose bodies cannot come without a header that tells of them.
+_FRAMED: Final = ("1.0", "1.1")
+
+
 class Check(Protocol):
     """Looks at the parts of a body, in order."""
 
@@ -62,8 +66,17 @@ class Bodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        digits = length.lstrip(b"0")
+        length: bytes | None = None
+        bodiless = True
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length, bodiless = value, False
+            elif name == b"transfer-encoding":
+                bodiless = False
+        if bodiless and scope["http_version"] in _FRAMED:  # neither header: there is no body (RFC 9112, section 6.3)
+            await self._app(scope, receive, send)
+            return
+        digits = (length or b"").lstrip(b"0")
         try:
             if digits.isdigit() and (len(digits) > _DIGITS or int(digits) > self._limit):
                 raise too_large()

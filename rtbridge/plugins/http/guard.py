@@ -45,7 +45,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, in one way or another."""
         exchange = Exchange(receive, send)
-        began = self._clock.monotonic()
+        began = self._clock.monotonic() if self._access else 0.0
         try:
             try:
                 await self._app(scope, exchange.receive, exchange.send)

@@ -89,5 +89,5 @@ class Hosted:
         lifespan = self._lifespan or await self.startup()
         assert self._app is not None
         if lifespan.state:
-            scope["state"] = {**scope.get("state", {}), **lifespan.state}
+            scope.setdefault("state", {}).update(lifespan.state)
         await self._app(scope, receive, send)

@@ -2,24 +2,18 @@
 
 import asyncio
 import socket
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
-from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.responses import Response as FastAPIResponse
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rtbridge.config import parse_config
-from rtbridge.http import Site, StreamResponse, handler, respond
-from rtbridge.plugins.http import http_app, relay, threads
+from rtbridge.http import Site, StreamResponse
+from rtbridge.plugins.http import relay, threads
 from rtbridge.plugins.http.server import _CONNECTIONS
 from rtbridge.transport.settings import bind
 
@@ -257,69 +251,6 @@ async def test_a_thread_that_blocks(host: Any) -> None:
     assert maker.asked < ON_ITS_WAY
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
-@pytest.mark.parametrize("debug", [False, True])
-async def test_an_exception_before_the_first_part(host: Any, kind: str, debug: bool) -> None:
-    """Nothing has been sent, so it is answered."""
-    answer = await (await host(failing(after=0), debug=debug)).client.get(f"/{kind}")
-
-    assert answer.status_code == 500
-    assert "no rows" not in answer.text
-
-
-def failing(after: int) -> Site:
-    site = Site()
-
-    @site.get("/sync")
-    def sync(_: Request) -> Iterator[bytes]:
-        for _n in range(after):
-            yield b"part"
-        raise ValueError("no rows")
-
-    @site.get("/async")
-    async def asynchronous(_: Request) -> AsyncIterator[bytes]:
-        for _n in range(after):
-            yield b"part"
-        raise ValueError("no rows")
-
-    @site.get("/sync/exit")
-    def leave(_: Request) -> Iterator[bytes]:
-        yield b"part"
-        raise SystemExit
-
-    @site.get("/async/exit")
-    async def leave_too(_: Request) -> AsyncIterator[bytes]:
-        yield b"part"
-        raise SystemExit
-
-    @site.get("/sync/kind")
-    def wrong(_: Request) -> Iterator[Any]:
-        yield b"part"
-        yield 5
-
-    @site.get("/async/kind")
-    async def wrong_too(_: Request) -> AsyncIterator[Any]:
-        yield b"part"
-        yield 5
-
-    return site
-
-
-@pytest.mark.parametrize("path", ["sync", "async", "sync/exit", "async/exit", "sync/kind", "async/kind"])
-async def test_an_exception_after_the_first_part(host: Any, path: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The parts before it arrive, then the connection is cut: no second head, and no end that looks good."""
-    site = await host(failing(after=2))
-    answer = await site.raw(GET % path.encode())
-    head, _, body = answer.partition(b"\r\n\r\n")
-
-    assert head.startswith(b"HTTP/1.1 200 OK")
-    assert body.count(b"part") == (2 if "/" not in path else 1)
-    assert b"HTTP/1.1" not in body
-    assert not body.endswith(b"0\r\n\r\n")
-    assert f"GET /{path} failed" in caplog.text
-    assert (await site.client.get("/gone")).status_code == 404
-
-
 async def test_head_and_statuses_without_a_body(host: Any) -> None:
     """The generator is not started, and closed."""
     closed: list[str] = []
@@ -485,61 +416,6 @@ async def test_an_exception_that_nobody_waits_for(host: Any, caplog: pytest.LogC
             await asyncio.sleep(0.01)
 
 
-async def test_handlers_and_values(host: Any) -> None:
-    """What handlers of either kind may return."""
-    site = Site()
-    values: dict[str, Any] = {"text": "a", "bytes": b"b", "none": None, "json": {"a": [1, None]}, "own": Response("o")}
-
-    @site.get("/async/{name}")
-    async def asynchronous(request: Request) -> Any:
-        return values[request.path_params["name"]]
-
-    @site.get("/sync/{name}")
-    def sync(request: Request) -> Any:
-        assert threading.current_thread() is not threading.main_thread()
-        return values[request.path_params["name"]]
-
-    @site.put("/")
-    @site.patch("/")
-    @site.delete("/")
-    def change(request: Request) -> str:
-        return request.method
-
-    served = await host(site)
-    for kind in ("async", "sync"):
-        got = {name: await served.client.get(f"/{kind}/{name}") for name in values}
-        assert [got[name].text for name in ("text", "bytes", "none", "json", "own")] == [
-            "a",
-            "b",
-            "",
-            '{"a":[1,null]}',
-            "o",
-        ]
-        assert got["none"].status_code == 204
-        assert got["json"].headers["content-type"] == "application/json"
-    for method in ("PUT", "PATCH", "DELETE"):
-        assert (await served.client.request(method, "/")).text == method
-    with pytest.raises(TypeError):
-        respond(object())
-
-
-async def test_in_fastapi(host: Any) -> None:
-    """The answers are Starlette's kind, and a handler of ours can be a route of theirs."""
-    app = FastAPI()
-
-    @app.get("/stream")
-    async def stream() -> FastAPIResponse:
-        return StreamResponse(iter(["a", "b"]))
-
-    async def parts(_: Request) -> AsyncIterator[str]:
-        yield "c"
-
-    app.add_api_route("/handler", handler(parts), response_model=None)
-    site = await host(app)
-    assert (await site.client.get("/stream")).text == "ab"
-    assert (await site.client.get("/handler")).text == "c"
-
-
 async def test_a_body_that_is_refused_meanwhile(host: Any) -> None:
     """What is left of the request is read while the answer is sent; too much of it ends both."""
     site = Site()
@@ -554,15 +430,3 @@ async def test_a_body_that_is_refused_meanwhile(host: Any) -> None:
     answer = await served.raw(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 3)
     assert b"413" not in answer
     assert not answer.endswith(b"0\r\n\r\n")
-
-
-async def test_other_servers_have_no_way_to_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are told by the exception."""
-    module = ModuleType("site_elsewhere")
-    vars(module)["app"] = failing(after=1)
-    monkeypatch.setitem(sys.modules, "site_elsewhere", module)
-    tree = {"version": "3", "http": {"address": "127.0.0.1:0", "app": "site_elsewhere:app"}}
-    transport = httpx.ASGITransport(http_app(parse_config(tree).config))
-    async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
-        with pytest.raises(ValueError, match="no rows"):
-            await client.get("/async")
