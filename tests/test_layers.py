@@ -107,7 +107,7 @@ SIBLINGS = (
     {"api.grpcio", "api.http", "api.local"},
     {"codec._json_generated", "codec._proto_generated"},
     {"events.call", "events.outcome", "events.values"},
-    {"plugins.kv.memory", "plugins.kv.sqlite", "plugins.kv.redis"},
+    {"plugins.kv.memory", "plugins.kv.sqlite", "plugins.kv.redis", "plugins.kv.memcached"},
 )
 
 #: Libraries that belong to one end of the way: name → the parts that may import them.

@@ -11,10 +11,10 @@ from rtbridge import Kv, KvStores
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import parse_config
 from rtbridge.plugins.kv import open_stores
-from tests.plugins.kv.servers import redis_server
+from tests.plugins.kv.servers import memcached_server, redis_server
 
 #: Drivers, in the order in which they are tested.
-DRIVERS: Final = ("memory", "sqlite", "redis")
+DRIVERS: Final = ("memory", "sqlite", "redis", "memcached")
 #: Drivers that count expiry on the clock of the tests.
 VIRTUAL: Final = ("memory", "sqlite")
 
@@ -52,6 +52,16 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         server.kill()
 
 
+@pytest.fixture(scope="session")
+def memcached_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a memcached that all tests share, each with its own prefix."""
+    server = memcached_server(tmp_path_factory.mktemp("memcached"))
+    try:
+        yield server.start().port
+    finally:
+        server.kill()
+
+
 @pytest.fixture
 def driver_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
     """The `config` of a store that nobody else has."""
@@ -64,6 +74,9 @@ def driver_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[s
             case "redis":
                 port = request.getfixturevalue("redis_port")
                 return {"addrs": [f"127.0.0.1:{port}"], "prefix": f"test{serial}*:"}
+            case "memcached":
+                port = request.getfixturevalue("memcached_port")
+                return {"addr": [f"127.0.0.1:{port}"], "prefix": f"test{serial}:"}
             case _:
                 return {}
 
