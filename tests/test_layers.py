@@ -93,6 +93,8 @@ LAYERS: dict[str, set[str]] = {
         "workers",
         "codec",
         "hooks",
+        "plugins",
+        "stores",
         "events",
         "logs",
     }

@@ -8,6 +8,7 @@
     lifetime  start, signals, drain        centrifugo  centrifugo-config
     token     token                        dumps     dumps
     api       publish, broadcast, presence, history, disconnect, info
+    kv        kv keygen, kv rotate
 
 Exit codes: 0 fine, 1 the command's own "no" (an unanswered event, a denied or refused call, a difference), 2 something
 has to be set up differently.
@@ -25,6 +26,7 @@ from rtbridge.cli.check import check, schema, version
 from rtbridge.cli.control import reload, stop, workers
 from rtbridge.cli.dumps import dumps
 from rtbridge.cli.hooks import hooks
+from rtbridge.cli.kv import kv
 from rtbridge.cli.serve import serve
 from rtbridge.cli.token import token
 from rtbridge.errors import SetupError
@@ -51,7 +53,7 @@ def cli() -> None:
     """Serve Centrifugo's proxy calls with the hooks of your plugins."""
 
 
-for command in (serve, reload, workers, stop, check, hooks, call, dumps, token, centrifugo_config, schema, version):
+for command in (serve, reload, workers, stop, check, hooks, call, dumps, token, kv, centrifugo_config, schema, version):
     cli.add_command(command)
 for command in (publish, broadcast, presence, history, disconnect, info):
     cli.add_command(command)

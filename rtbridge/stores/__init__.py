@@ -7,7 +7,7 @@
     codec       values ↔ bytes                       times      TTLs
     serializers bytes by name of the serializer      packing    the default one
     crypt       key files, encryption                registry   stores by name
-    elsewhere   a blocking face for stores that need an event loop
+    rotate      the newest key for every value       elsewhere  a blocking face for stores that need an event loop
 """
 
 from rtbridge.stores.base import FOREVER, Opening, Store

@@ -18,6 +18,7 @@ from typing import Any, Final
 from rtbridge.errors import KvLimit, KvUnreadable
 from rtbridge.stores.base import MAX_COUNTER, MIN_COUNTER, need
 from rtbridge.stores.crypt import Cipher
+from rtbridge.stores.packing import UnknownClass
 from rtbridge.stores.serializers import Serializer
 
 MARK: Final = 0xC1
@@ -155,8 +156,17 @@ class Codec:
             KvUnreadable: They are damaged, of another key, or of another serializer.
 
         """
-        if self.cipher is not None:
-            data = self.cipher.open(key, data)
+        return self._read(data if self.cipher is None else self.cipher.open(key, data))
+
+    def is_plain(self, data: bytes) -> bool:
+        """Whether bytes are what this store would have written without encryption."""
+        try:
+            self._read(data)
+        except KvUnreadable:
+            return False
+        return True
+
+    def _read(self, data: bytes) -> Any:
         if data:
             first = data[0]
             if first == MARK:
@@ -167,7 +177,7 @@ class Codec:
             return self._loads(data)
         except Exception as exc:
             # The texts of parsers and constructors may hold parts of the value, so none of theirs is repeated.
-            why = str(exc) if isinstance(exc, LookupError) else type(exc).__name__
+            why = str(exc) if isinstance(exc, UnknownClass) else type(exc).__name__
             raise KvUnreadable(f"kv store {self._store}: a value is not what its serializer wrote: {why}") from None
 
     def _unmarked(self, data: bytes) -> bytes:

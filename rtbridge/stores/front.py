@@ -319,8 +319,10 @@ class Kv:
         try:
             return fitted(value, kind)
         except ValueError as exc:
+            # The texts of validators repeat what they found; only the place is told.
+            place = f" at {found[2]}" if (found := str(exc).rpartition(" - at "))[1] else ""
             name = getattr(kind, "__name__", str(kind))
-            raise KvUnreadable(f"kv store {self.name}: a value does not fit {name}") from exc
+            raise KvUnreadable(f"kv store {self.name}: a value does not fit {name}{place}") from None
 
 
 class _Flight:

@@ -23,6 +23,10 @@ _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID, _TUPLE, _SET, _FROZENSET, 
 _CALLS: Final = threading.local()
 
 
+class UnknownClass(LookupError):
+    """A value names a class that is not loaded, or that is none of those that are stored."""
+
+
 def dumps(value: Any) -> bytes:
     """The bytes of a value.
 
@@ -50,7 +54,7 @@ def loads(data: bytes) -> Any:
 
     Raises:
         ValueError: They are not MessagePack, or not of this serializer.
-        LookupError: The class of an object is not loaded, or is none that is stored.
+        UnknownClass: The class of an object is not loaded, or is none that is stored.
         TypeError: An object does not fit its class any more.
 
     """
@@ -135,7 +139,7 @@ def _object(data: bytes) -> Any:
     if _is_named_tuple(kind):
         return kind(**{key: value for key, value in fields.items() if key in getattr(kind, "_fields", ())})
     if not dataclasses.is_dataclass(kind):
-        raise LookupError(f"{name} is neither a dataclass nor a Struct, a NamedTuple or an Enum")
+        raise UnknownClass(f"{name} is neither a dataclass nor a Struct, a NamedTuple or an Enum")
     known = {field.name: field for field in dataclasses.fields(kind)}
     made = kind(**{key: value for key, value in fields.items() if key in known and known[key].init})
     for key, value in fields.items():
@@ -148,7 +152,7 @@ def _enum(data: bytes) -> Any:
     name, member = _plain(data)
     kind = _class(name)
     if not issubclass(kind, Enum):
-        raise LookupError(f"{name} is no Enum")
+        raise UnknownClass(f"{name} is no Enum")
     return kind[member]
 
 
@@ -158,7 +162,7 @@ def _class(name: str) -> type:
     for part in path.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, type):
-        raise LookupError(f"there is no class {name} among the loaded modules; import {module} first")
+        raise UnknownClass(f"there is no class {name} among the loaded modules; import {module} first")
     return found
 
 

@@ -467,3 +467,6 @@ async def test_json_fits_a_type(make: Make, driver: str) -> None:
     assert await kv.get("missing", ORDER, type=Order) is ORDER
     with pytest.raises(KvUnreadable, match="kv store s: a value does not fit Color"):
         await kv.get("a", type=Color)
+    await kv.set("b", {"name": "red", "tags": ["s3cret", 5]})
+    with pytest.raises(KvUnreadable, match=r"a value does not fit Color at `\$\.tags\[1\]`$"):
+        await kv.get("b", type=Color)
