@@ -93,8 +93,6 @@ LAYERS: dict[str, set[str]] = {
         "workers",
         "codec",
         "hooks",
-        "plugins",
-        "stores",
         "events",
         "logs",
     }
