@@ -16,7 +16,7 @@ import redis
 from rtbridge import ConfigError, Kv, KvError, KvLimit, KvUnavailable, KvUnreadable
 from rtbridge.plugins.kv.redis import RedisStore
 from tests.plugins.kv.conftest import Make, stores_of
-from tests.plugins.kv.servers import Server, binary, redis_server
+from tests.plugins.kv.servers import Server, binary, free_port, redis_server
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ async def test_tls(make: Make, tmp_path: Path, certificate: tuple[Path, Path]) -
     folder = tmp_path / "tls"
     folder.mkdir()
     secure = redis_server(folder)
-    port = secure.port + 1 if secure.port < 65_000 else secure.port - 1
+    port = free_port()
     options = ["--tls-port", str(port), "--tls-cert-file", str(cert), "--tls-key-file", str(key)]
     secure._command += [*options, "--tls-ca-cert-file", str(cert)]
     try:
@@ -315,7 +315,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
         for number in range(3):
             folder = tmp_path / f"node{number}"
             folder.mkdir()
-            bus = free_bus_port()
+            bus = free_port()
             made = redis_server(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus))
             servers.append(made.start())
             made.bus = bus  # type: ignore[attr-defined]
@@ -337,12 +337,6 @@ async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
     finally:
         for server in servers:
             server.kill()
-
-
-def free_bus_port() -> int:
-    from tests.plugins.kv.servers import free_port
-
-    return free_port()
 
 
 @pytest.mark.timeout(90)

@@ -102,6 +102,18 @@ async def test_the_file_is_its_owners(make: Make, tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
+async def test_writes_are_durable(make: Make) -> None:
+    """WAL, and an fsync for each commit (synchronous = FULL), whether a connection made the file or found it."""
+    kv = await make("sqlite")
+    assert isinstance(kv.store, SqliteStore)
+
+    def pragmas(connection: sqlite3.Connection) -> list[Any]:
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+
+    for thread in (kv.store._writer, kv.store._reader):
+        assert await kv.store._do(thread, pragmas) == ["wal", 2]
+
+
 async def test_stores_share_a_file(make: Make, tmp_path: Path) -> None:
     config = {"file": str(tmp_path / "kv.db")}
     first = await make("sqlite", config=config)
@@ -324,9 +336,14 @@ def test_a_kill_in_mid_write_loses_nothing_that_was_acknowledged(tmp_path: Path,
             acknowledged[int(row)] = int(number)
     finally:
         process.send_signal(signal.SIGKILL)
-        for line in process.communicate(timeout=60)[0].splitlines():
-            if len(parts := line.split()) == 2:
-                acknowledged[int(parts[0])] = int(parts[1])
+        assert process.stdin is not None
+        process.stdin.close()
+        for line in process.stdout.read().splitlines(keepends=True):
+            if line.endswith(b"\n"):  # the kill may have cut the last one
+                row, number = line.split()
+                acknowledged[int(row)] = int(number)
+        process.stdout.close()
+        process.wait(60)
     stores = stores_of("sqlite", {"file": str(file)})
     kv = stores("s").sync
     for writer, last in acknowledged.items():
