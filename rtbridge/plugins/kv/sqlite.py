@@ -31,6 +31,7 @@ _PUT: Final = (
     " ON CONFLICT (store, key) DO UPDATE SET value = excluded.value, ends = excluded.ends"
 )
 _DELETE: Final = "DELETE FROM entries WHERE store = ? AND key = ?"
+_CLEAR: Final = "DELETE FROM entries WHERE store = ?"
 _DELETE_LIVE: Final = f"DELETE FROM entries WHERE {_LIVE}"  # noqa: S608
 _RENEW: Final = f"UPDATE entries SET ends = ? WHERE {_LIVE}"  # noqa: S608
 _SCAN: Final = (
@@ -81,6 +82,11 @@ class SqliteStore(Store):
                 await asyncio.to_thread(thread.close)
 
     async def _do(self, thread: Worker, job: Callable[[sqlite3.Connection], T]) -> T:
+        """What a job gives back, which is never a cursor.
+
+        A cursor that ends on another thread resets its statement there, while the store's thread may be using it: the
+        connection's cache has one for each text.
+        """
         pending = Pending(job)
         if self._blocks:
             event = pending.for_thread()
@@ -181,13 +187,13 @@ class SqliteStore(Store):
     async def set(self, key: str, value: bytes, ttl: float | None) -> None:
         """See :class:`Store`."""
         row = (self._name, key, value, self._end(ttl))
-        await self._do(self._writer, lambda connection: connection.execute(_PUT, row))
+        await self._do(self._writer, lambda connection: connection.execute(_PUT, row).rowcount)
 
     async def set_many(self, items: Mapping[str, bytes], ttl: float | None) -> None:
         """See :class:`Store`."""
         ends = self._end(ttl)
         rows = [(self._name, key, value, ends) for key, value in items.items()]
-        await self._do(self._writer, lambda connection: connection.executemany(_PUT, rows))
+        await self._do(self._writer, lambda connection: connection.executemany(_PUT, rows).rowcount)
 
     async def delete(self, key: str) -> bool:
         """See :class:`Store`."""
@@ -204,9 +210,7 @@ class SqliteStore(Store):
 
     async def clear(self) -> None:
         """See :class:`Store`."""
-        await self._do(
-            self._writer, lambda connection: connection.execute("DELETE FROM entries WHERE store = ?", (self._name,))
-        )
+        await self._do(self._writer, lambda connection: connection.execute(_CLEAR, (self._name,)).rowcount)
 
     async def touch(self, key: str, ttl: float | None) -> bool:
         """See :class:`Store`."""

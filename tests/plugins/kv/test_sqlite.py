@@ -300,6 +300,34 @@ async def test_another_process_may_keep_the_file(make: Make, tmp_path: Path) -> 
     assert await kv.get("a") == 3
 
 
+async def test_no_cursor_leaves_the_thread_of_its_connection(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends elsewhere resets a statement that the thread may be using."""
+    kv = await make("sqlite")
+    given: list[Any] = []
+    do = SqliteStore._do
+
+    async def watched(self: SqliteStore, thread: Any, job: Any) -> Any:
+        given.append(await do(self, thread, job))
+        return given[-1]
+
+    monkeypatch.setattr(SqliteStore, "_do", watched)
+    store = kv.store
+    await store.set("a", b"1", None)
+    await store.set_many({"b": b"1", "c": b"2"}, 60.0)
+    await store.incr("a", 1, None)
+    await store.add("d", b"x", None)
+    await store.cas("d", b"x", b"y", None)
+    await store.touch("d", 60.0)
+    await store.get("a")
+    await store.get_many(["a", "b"])
+    await store.ttl("b")
+    await store.scan("", "", 10)
+    await store.delete("a")
+    await store.clear()
+    assert len(given) == 12
+    assert not any(isinstance(each, sqlite3.Cursor) for each in given)
+
+
 @pytest.mark.timeout(120)
 def test_processes_lose_no_increment(tmp_path: Path) -> None:
     file = str(tmp_path / "kv.db")
