@@ -156,7 +156,8 @@ class Codec:
             KvUnreadable: They are damaged, of another key, or of another serializer.
 
         """
-        return self._read(data if self.cipher is None else self.cipher.open(key, data))
+        cipher = self.cipher
+        return self._read(data if cipher is None else cipher.open(key, data))
 
     def is_plain(self, data: bytes) -> bool:
         """Whether bytes are what this store would have written without encryption."""

@@ -1,8 +1,9 @@
 """``Kv``: the operations of a store on values, for coroutines."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar, overload
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 _SURELY_SHORT: Final = MAX_KEY_BYTES // 4
 #: Attempts against other writers of one entry; each that fails is another's success.
 _ATTEMPTS: Final = 1000
+#: Held while a store's blocking face is made, so that there is one.
+_MAKING: Final = threading.Lock()
 
 
 class Kv:
@@ -47,13 +50,20 @@ class Kv:
         self._clock = clock
         self._flights: dict[tuple[asyncio.AbstractEventLoop, str], _Flight] = {}
         self._landed = 0
+        self._sync: SyncKv | None = None
 
     def __repr__(self) -> str:
         return f"Kv({self.name!r})"
 
-    @cached_property
+    @property
     def sync(self) -> SyncKv:
         """The same store for code that blocks: ``def`` hooks, Django views, scripts."""
+        if self._sync is None:
+            with _MAKING:
+                self._sync = self._sync or self._blocking()
+        return self._sync
+
+    def _blocking(self) -> SyncKv:
         store = self.store.blocking()
         if store is self.store:
             return SyncKv(self, waits=False)
@@ -78,7 +88,10 @@ class Kv:
 
         """
         data = await self.store.get(self._key(key))
-        return default if data is None else self._fitted(self.codec.decode(key, data), type)
+        if data is None:
+            return default
+        value = self.codec.decode(key, data)
+        return value if type is None else self._fitted(value, type)
 
     async def set(self, key: str, value: Any, *, ttl: Ttl | None = None) -> None:
         """Write a value; what was there is replaced, its TTL included."""
@@ -314,8 +327,6 @@ class Kv:
             yield part
 
     def _fitted(self, value: Any, kind: Any) -> Any:
-        if kind is None:
-            return value
         try:
             return fitted(value, kind)
         except ValueError as exc:

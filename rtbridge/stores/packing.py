@@ -58,7 +58,7 @@ def loads(data: bytes) -> Any:
         TypeError: An object does not fit its class any more.
 
     """
-    return msgpack.unpackb(data, ext_hook=_value, strict_map_key=False)
+    return _unpack(data)
 
 
 def _extension(value: Any) -> msgpack.ExtType:
@@ -125,12 +125,8 @@ def _value(code: int, data: bytes) -> Any:
     return read(data)
 
 
-def _plain(data: bytes) -> Any:
-    return msgpack.unpackb(data, ext_hook=_value, strict_map_key=False)
-
-
 def _object(data: bytes) -> Any:
-    name, fields = _plain(data)
+    name, fields = _unpack(data)
     kind = _class(name)
     if not isinstance(fields, Mapping):
         raise ValueError("an object without fields")
@@ -149,7 +145,7 @@ def _object(data: bytes) -> Any:
 
 
 def _enum(data: bytes) -> Any:
-    name, member = _plain(data)
+    name, member = _unpack(data)
     kind = _class(name)
     if not issubclass(kind, Enum):
         raise UnknownClass(f"{name} is no Enum")
@@ -170,13 +166,18 @@ _READ: Final[dict[int, Callable[[bytes], Any]]] = {
     _DATETIME: lambda data: datetime.fromisoformat(data.decode()),
     _DATE: lambda data: date.fromisoformat(data.decode()),
     _TIME: lambda data: time.fromisoformat(data.decode()),
-    _TIMEDELTA: lambda data: timedelta(*_plain(data)),
+    _TIMEDELTA: lambda data: timedelta(*_unpack(data)),
     _DECIMAL: lambda data: Decimal(data.decode()),
     _UUID: lambda data: uuid.UUID(bytes=data),
-    _TUPLE: lambda data: tuple(_plain(data)),
-    _SET: lambda data: set(_plain(data)),
-    _FROZENSET: lambda data: frozenset(_plain(data)),
+    _TUPLE: lambda data: tuple(_unpack(data)),
+    _SET: lambda data: set(_unpack(data)),
+    _FROZENSET: lambda data: frozenset(_unpack(data)),
     _OBJECT: _object,
     _ENUM: _enum,
     _INTEGER: lambda data: int(data),
 }
+
+#: msgspec reads MessagePack in a third of msgpack's time.
+_unpack: Final[Callable[[bytes], Any]] = msgspec.msgpack.Decoder(
+    ext_hook=lambda code, data: _value(code, bytes(data))
+).decode

@@ -22,7 +22,7 @@ import yaml
 from django.conf import settings
 from django.http import HttpRequest
 
-from rtbridge import Config, Router, RPCResult, isolation
+from rtbridge import Config, KvStores, Router, RPCResult, isolation
 from rtbridge.api import LocalApi
 from rtbridge.app import UNHANDLED_EVENTS
 from rtbridge.config import parse_config
@@ -63,7 +63,7 @@ def register(defined: dict[str, Any], where: str) -> None:
     if any(isinstance(value, Router) or hasattr(value, ATTRIBUTE) for value in defined.values()):
         plugin = ModuleType(where)
         vars(plugin).update(defined)
-        manager = HookManager({"api": LocalApi(), "config": Config()})
+        manager = HookManager({"api": LocalApi(), "kv": KvStores(), "config": Config()})
         manager.register(plugin)
         manager.chains()
         manager.lifecycle()

@@ -32,6 +32,8 @@ from rtbridge import (
     FilterNode,
     Headers,
     InvalidEvent,
+    Kv,
+    KvStores,
     Outcome,
     Position,
     PresenceStats,
@@ -57,6 +59,7 @@ from rtbridge import (
     SubscribeResult,
     SubscribeUnidirectionalEvent,
     SyncApi,
+    SyncKv,
     hookimpl,
 )
 from rtbridge.testing import App, VirtualClock
@@ -240,6 +243,33 @@ application = rtbridge.asgi(config=".rr.yaml", plugins=["chat.hooks"])
 assert_type(METHODS["connect"].event, type[Event])
 assert_type(METHODS["connect"].stream, Literal["", "out", "both"])
 assert_type(METHODS["connect"].hook, str)
+
+
+# --- stores -----------------------------------------------------------------------------------------------------------
+
+
+@hookimpl
+async def on_boot(kv: KvStores) -> None:
+    store = kv("sessions")
+    assert_type(store, Kv)
+    assert_type(await store.get("a"), Any)
+    assert_type(await store.get("a", type=Login), Login | None)
+    assert_type(await store.get("a", Login(token="t"), type=Login), Login)
+    assert_type(await store.get_many(["a"]), dict[str, Any])
+    await store.set("a", Login(token="t"), ttl=timedelta(minutes=1))
+    await store.set("a", 1, ttl=datetime.now(UTC))
+    await store.set("a", 1, ttl="1m")  # type: ignore[arg-type]
+    assert_type(await store.incr("n", ttl=60), int)
+    assert_type(await store.ttl("n"), float | None)
+    async for key in store.scan("user:"):
+        assert_type(key, str)
+    assert_type(store.sync, SyncKv)
+    assert_type(store.sync.get("a", type=Login), Login | None)
+    assert_type(store.sync.cas("a", 1, 2), bool)
+
+
+assert_type(rtbridge.kv("sessions"), Kv)
+assert_type(rtbridge.load_config(), Config)
 
 
 class Cache:

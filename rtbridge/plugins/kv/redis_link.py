@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
-from weakref import WeakKeyDictionary
 
 import redis
 from redis import asyncio as redis_asyncio
@@ -175,21 +175,25 @@ class LoopLink:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, asyncio.Semaphore]] = WeakKeyDictionary()
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, asyncio.Semaphore]] = (
+            weakref.WeakKeyDictionary()
+        )
+        #: The loop that asked last: nearly always the only one.
+        self._last: tuple[weakref.ref[asyncio.AbstractEventLoop], tuple[Any, asyncio.Semaphore]] | None = None
         self._timeout = settings.config.pool_timeout
 
     def _client(self) -> tuple[Any, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
+        if self._last is not None and self._last[0]() is loop:
+            return self._last[1]
         found = self._clients.get(loop)
         if found is None:
             client = self._settings.made(LOOPS)
             found = self._clients[loop] = (client, asyncio.Semaphore(self._settings.config.pool_size))
+        self._last = (weakref.ref(loop), found)
         return found
 
-    async def _place(self, places: asyncio.Semaphore) -> None:
-        if not places.locked():
-            await places.acquire()
-            return
+    async def _wait(self, places: asyncio.Semaphore) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 await places.acquire()
@@ -199,7 +203,7 @@ class LoopLink:
     async def call(self, *command: Any) -> Any:
         """See :class:`Link`."""
         client, places = self._client()
-        await self._place(places)
+        await (self._wait(places) if places.locked() else places.acquire())
         try:
             return await client.execute_command(*command)
         except _FAULTS as exc:
@@ -210,7 +214,7 @@ class LoopLink:
     async def calls(self, commands: Sequence[Command]) -> list[Any]:
         """See :class:`Link`."""
         client, places = self._client()
-        await self._place(places)
+        await (self._wait(places) if places.locked() else places.acquire())
         try:
             pipeline = _pipeline(client, commands, self._settings)
             found: list[Any] = await pipeline.execute()
@@ -223,7 +227,7 @@ class LoopLink:
     async def scan(self, cursor: str, pattern: str, limit: int) -> tuple[list[bytes], str]:
         """See :class:`Link`."""
         client, places = self._client()
-        await self._place(places)
+        await (self._wait(places) if places.locked() else places.acquire())
         try:
             if not self._settings.is_cluster:
                 position, keys = await client.scan(int(cursor or 0), pattern, limit)
@@ -244,6 +248,7 @@ class LoopLink:
 
     async def close(self) -> None:
         """See :class:`Link`."""
+        self._last = None
         found = self._clients.pop(asyncio.get_running_loop(), None)
         if found is not None:
             for each in _clients(found[0]):
