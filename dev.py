@@ -29,6 +29,8 @@ TOOLS = {
     "node": "the tests with Centrifugo's JavaScript client (tests/real)",
     "npm": "the tests with Centrifugo's JavaScript client (tests/real)",
     "chromium": "the sample chat in a browser (tests/real/browser)",
+    "memcached": "the tests of the memcached driver (tests/plugins/kv)",
+    "redis-server": "the tests of the redis driver (tests/plugins/kv)",
 }
 
 #: Where every branch is tested; the rest of the package has to reach 90 %.

@@ -5,6 +5,7 @@ end within the same tick share one.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 #: Ticks per second.
@@ -14,18 +15,17 @@ _RATE: Final = 50
 _PRECISE: Final = 0.2
 
 
-class Timed:
-    """Something whose time may run out."""
+class Timed(ABC):
+    """Something whose time may run out. It starts with neither members nor timer."""
 
     __slots__ = ("_members", "_timer")
 
-    def __init__(self) -> None:
-        self._members: set[Timed] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+    _members: "set[Timed] | None"
+    _timer: asyncio.TimerHandle | None
 
+    @abstractmethod
     def expire(self) -> None:
         """Its time is up."""
-        raise NotImplementedError
 
     def done(self) -> None:
         """It needs no watching any more."""
@@ -41,7 +41,7 @@ class Deadline(Timed):
     __slots__ = ("_task", "expired")
 
     def __init__(self, task: "asyncio.Task[Any]") -> None:
-        self._members = self._timer = None  # as the base has it, without the price of asking it
+        self._members = self._timer = None
         self.expired = False
         self._task = task
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import click
 
-from rtbridge.app import load
 from rtbridge.cli import describe
 from rtbridge.cli.project import Chosen, project_options
 from rtbridge.config import Address, Config, parse_address
@@ -27,15 +26,11 @@ def _find(chosen: Chosen) -> tuple[Address, str | None, Config | None]:
 
     Hooks and what they start find it by RR_RPC; everybody else by the configuration.
     """
-    if chosen.workdir is not None:
-        try:
-            os.chdir(chosen.workdir)
-        except OSError as exc:
-            raise ConfigError(f"-w {chosen.workdir}: {exc.strerror}") from exc
+    chosen.go()
     named = os.environ.get("RR_RPC")
     config: Config | None = None
     if chosen.names_a_file or not named or os.path.exists(".rr.yaml"):
-        config = load(chosen.config, overrides=chosen.overrides).config
+        config = chosen.load().config
     token = None if config is None else config.rtbridge.rpc_token
     if named and not chosen.names_a_file:
         try:

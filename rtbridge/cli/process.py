@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from rtbridge import logs
-from rtbridge.app import Runtime, load
+from rtbridge.app import Runtime
 from rtbridge.cli.lifetime import Signals
 from rtbridge.cli.project import Chosen
 from rtbridge.control.base import Reloaded, Seen
@@ -86,9 +86,7 @@ class Process:
         return Reloaded(error=error)
 
     async def _reload(self, host: Parent) -> Reloaded:
-        chosen = self._chosen
-        dotenv = Path(chosen.dotenv) if chosen.dotenv is not None else None
-        loaded = load(chosen.config, overrides=chosen.overrides, dotenv=dotenv, environ=self._environment)
+        loaded = self._chosen.load(environ=self._environment)
         restart = host.restart_keys(loaded.config)
         log.info("reload: workers are replaced one by one")
         before = host.config.logs
@@ -112,11 +110,11 @@ class Process:
     def seen(self) -> Seen:
         """What there is to see now."""
         host, readiness = self._host, self._host.readiness
-        parent = isinstance(host, Parent)
+        parent = host if isinstance(host, Parent) else None
         return Seen(
-            workers=[msgspec.structs.asdict(worker) for worker in host.workers()] if isinstance(host, Parent) else [],
-            queue=host.handler.waiting if isinstance(host, Parent) else 0,
-            ready=readiness.ready and bool(self.running or not parent),
+            workers=[] if parent is None else [msgspec.structs.asdict(worker) for worker in parent.workers()],
+            queue=0 if parent is None else parent.handler.waiting,
+            ready=readiness.ready and bool(self.running),
             reasons=readiness.reasons,
             pid=os.getpid(),
         )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +27,33 @@ class Chosen(NamedTuple):
     def names_a_file(self) -> bool:
         """Whether a configuration was asked for, rather than looked for."""
         return bool(self.config or self.overrides or self.workdir or self.dotenv)
+
+    def go(self) -> None:
+        """Change to the directory that ``-w`` names.
+
+        Raises:
+            ConfigError: It cannot be entered.
+
+        """
+        if self.workdir is not None:
+            try:
+                os.chdir(self.workdir)
+            except OSError as exc:
+                raise ConfigError(f"-w {self.workdir}: {exc.strerror}") from exc
+
+    def load(self, *, offline: bool = False, environ: Mapping[str, str] | None = None) -> Loaded:
+        """The configuration, read from the directory that this process is in.
+
+        Args:
+            offline: Collect variables that are not set instead of refusing them.
+            environ: Variables; the process's environment by default.
+
+        Raises:
+            ConfigError: It cannot be used.
+
+        """
+        dotenv = Path(self.dotenv) if self.dotenv is not None else None
+        return load(self.config, overrides=self.overrides, offline=offline, dotenv=dotenv, environ=environ)
 
 
 def project_options(command: F) -> F:
@@ -66,13 +93,8 @@ def enter(chosen: Chosen, *, offline: bool = False) -> Loaded:
         ConfigError: The directory or the configuration cannot be used.
 
     """
-    if chosen.workdir is not None:
-        try:
-            os.chdir(chosen.workdir)
-        except OSError as exc:
-            raise ConfigError(f"-w {chosen.workdir}: {exc.strerror}") from exc
-    dotenv = Path(chosen.dotenv) if chosen.dotenv is not None else None
-    loaded = load(chosen.config, overrides=chosen.overrides, offline=offline, dotenv=dotenv)
+    chosen.go()
+    loaded = chosen.load(offline=offline)
     home = Path.cwd() if chosen.workdir is not None or loaded.path is None else loaded.path.parent
     sys.path.insert(0, str(home))
     for name, value in loaded.dotenv.items():

@@ -53,7 +53,7 @@ async def _serve(chosen: Chosen, loaded: Loaded, environment: Mapping[str, str],
     config = loaded.config
     for line in loaded.notices:
         log.warning("%s", line)
-    host = runtime_of(config) if alone(config) else Parent(config)
+    host = runtime_of(config) if alone(config) else Parent(config, {**loaded.dotenv, **environment})
     signals = lifetime.Signals()
     process = Process(chosen, host, signals, environment)
     signals.on_hangup(process.hangup)

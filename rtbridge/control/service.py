@@ -1,6 +1,5 @@
 """The control RPC on grpc.aio. The messages are ours (``proto/rtbridge/control.proto``), in our own pool."""
 
-import hmac
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from rtbridge.config import Address
 from rtbridge.control.base import Controlled
 from rtbridge.denial import Throttle
 from rtbridge.errors import ListenError
+from rtbridge.transport.base import Secret
 from rtbridge.transport.settings import bind, clear_socket
 
 log = logging.getLogger("rtbridge.control")
@@ -43,7 +43,7 @@ class ControlTransport:
 
     def __init__(self, controlled: Controlled, address: Address, token: str | None) -> None:
         self._controlled = controlled
-        self._token = None if token is None else token.encode()
+        self._secret = None if token is None else Secret(TOKEN, [token])
         self._server: grpc.aio.Server | None = None
         self._throttle = Throttle(SYSTEM_CLOCK)
         self.address = address.target
@@ -87,14 +87,9 @@ class ControlTransport:
 
     def _guarded(self, serve: Callable[[bytes], Awaitable[Any]]) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def answer(request: bytes, context: Any) -> bytes:
-            if self._token is not None:
+            if self._secret is not None:
                 metadata = context.invocation_metadata() or ()
-                given = [value for name, value in metadata if name == TOKEN]
-                admitted = False
-                for value in given:
-                    raw = value.encode() if isinstance(value, str) else value
-                    admitted |= hmac.compare_digest(raw, self._token)
-                if not admitted:
+                if not self._secret.admits(value for name, value in metadata if name == TOKEN):
                     if (held := self._throttle.admit("token")) is not None:
                         log.warning("refused a call of the control RPC from %s (%d more)", context.peer(), held)
                     await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"metadata {TOKEN}: missing or wrong")

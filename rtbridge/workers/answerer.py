@@ -79,8 +79,8 @@ class Answerer:
         match frame:
             case Cancel(id):
                 self._cancel(id)
-            case Ping(number):
-                self._link.send(Pong(number))
+            case Ping():
+                self._link.send(Pong())
             case ApiReply() if self._api is not None:
                 self._api.reply(frame)
             case StoreReply() if self._stores is not None:

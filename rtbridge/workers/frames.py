@@ -144,8 +144,6 @@ class Credit(msgspec.Struct, array_like=True, frozen=True, tag=7):
 class Ping(msgspec.Struct, array_like=True, frozen=True, tag=8):
     """Is your loop running?"""
 
-    number: int
-
 
 class ApiReply(msgspec.Struct, array_like=True, frozen=True, tag=9):
     """The result of a call of the server API, in JSON; or a code and a message."""
@@ -228,8 +226,6 @@ class StreamEnd(msgspec.Struct, array_like=True, frozen=True, tag=26):
 
 class Pong(msgspec.Struct, array_like=True, frozen=True, tag=27):
     """It does."""
-
-    number: int
 
 
 class ApiCall(msgspec.Struct, array_like=True, frozen=True, tag=28):

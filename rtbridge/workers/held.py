@@ -38,7 +38,7 @@ class Held(Timed):
         late: "Callable[[Held], None]",
         stream: "PoolStream | None" = None,
     ) -> None:
-        self._members = self._timer = None  # as the base has it, without the price of asking it
+        self._members = self._timer = None
         self.id = id
         self.future = future
         self.since = since

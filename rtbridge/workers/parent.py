@@ -19,7 +19,7 @@ from rtbridge.config import Address, Config
 from rtbridge.config.fields import Section
 from rtbridge.denial import Denials
 from rtbridge.errors import ApiError
-from rtbridge.plugins.kv import memory_stores
+from rtbridge.plugins.kv import in_memory, memory_stores
 from rtbridge.readiness import Readiness
 from rtbridge.stores import Store
 from rtbridge.stores.remote import Performed, perform
@@ -155,9 +155,11 @@ class Parent:
 
     def restart_keys(self, config: Config) -> list[str]:
         """The keys of another configuration that only a restart brings into force, because they differ."""
-        return [
+        found = [
             path for path in changed(self._started, config) if any(f"{path}.".startswith(f"{key}.") for key in RESTART)
         ]
+        kept = set(in_memory(self._started)) & set(in_memory(config))
+        return found + [f"kv.{name}" for name in sorted(kept) if self._started.kv[name] != config.kv[name]]
 
     async def reload(self, config: Config, environment: Mapping[str, str] | None = None) -> None:
         """Replace all workers, one by one, by ones of this configuration; nothing under way is lost.

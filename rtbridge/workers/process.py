@@ -73,7 +73,6 @@ class Watcher:
     """What the pool and its supervisor want to know of a worker; each called on the loop."""
 
     def __init__(self) -> None:
-        self.ready: Callable[[Worker], None] = _ignore
         self.freed: Callable[[Worker], None] = _ignore
         self.state: Callable[[Worker], None] = _ignore
         self.retire: Callable[[Worker, str], None] = _ignore
@@ -329,7 +328,7 @@ class Worker:
                 self._heard = False
                 return 0.0
             self._pinged = now
-            self._link.send(Ping(0))
+            self._link.send(Ping())
             return 0.0
         owed = now - self._pinged
         if owed >= 1.0 and self.state == "ready":

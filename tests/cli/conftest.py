@@ -5,7 +5,6 @@ import importlib
 import ipaddress
 import logging
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -157,7 +156,10 @@ class Running:
         )
         self.out: list[str] = []
         self.err: list[str] = []
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lines: list[str] = []
+        self._seen = 0
+        self._open = 2
+        self._news = threading.Condition()
         self._readers = [
             threading.Thread(target=self._read, args=(self.process.stdout, self.out)),
             threading.Thread(target=self._read, args=(self.process.stderr, self.err)),
@@ -168,19 +170,35 @@ class Running:
     def _read(self, stream: Any, lines: list[str]) -> None:
         with stream:
             for line in stream:
-                lines.append(line.rstrip("\n"))
-                self._lines.put(line)
-        self._lines.put(None)
+                with self._news:
+                    lines.append(line.rstrip("\n"))
+                    self._lines.append(lines[-1])
+                    self._news.notify_all()
+        with self._news:
+            self._open -= 1
+            self._news.notify_all()
 
     def wait_for(self, pattern: str) -> str:
-        """The first line on either stream that matches, once it is there."""
-        ended = 0
-        while ended < 2:
-            line = self._lines.get(timeout=PATIENCE)
-            ended += line is None
-            if line is not None and re.search(pattern, line):
-                return line
-        raise AssertionError(f"the process ended without {pattern!r}:\n" + "\n".join([*self.out, *self.err]))
+        """The next line on either stream that matches, after the one that was waited for last."""
+        found = self._find(pattern, self._seen)
+        self._seen = found + 1
+        return self._lines[found]
+
+    def shows(self, pattern: str) -> str:
+        """The first line on either stream that matches: one that has come, or that comes yet."""
+        return self._lines[self._find(pattern, 0)]
+
+    def _find(self, pattern: str, start: int) -> int:
+        with self._news:
+            while True:
+                while start < len(self._lines):
+                    if re.search(pattern, self._lines[start]):
+                        return start
+                    start += 1
+                if not self._open:
+                    raise AssertionError(f"the process ended without {pattern!r}:\n" + "\n".join(self._lines))
+                if not self._news.wait(PATIENCE):
+                    raise AssertionError(f"no line like {pattern!r} came:\n" + "\n".join(self._lines))
 
     def address(self, wire: str) -> str:
         """Where it listens, as its table says."""

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -190,7 +189,7 @@ async def test_late_and_unknown_frames_are_nobodys_answer(start: Start) -> None:
     worker = pool.process_of(pid)
     from rtbridge.workers.frames import Answer, Credit, Ended, Pong, StreamEnd
 
-    worker._received([Answer(999, b"x"), Ended(999), Item(999, b""), StreamEnd(999, ""), Credit(999, 1), Pong(3)])
+    worker._received([Answer(999, b"x"), Ended(999), Item(999, b""), StreamEnd(999, ""), Credit(999, 1), Pong()])
     assert (await pool.ask("echo", 1)).data == 1
     assert pool.parent.handler.active == 0
 
@@ -430,7 +429,5 @@ async def test_a_stop_during_the_start_leaves_nothing(project: Project) -> None:
     parent = Parent(configuration(["plugged"], {"num_workers": 2, "destroy_timeout": "300ms"}))
     parent.start(lazy=False)
     await until(lambda: len(parent.workers()) == 2)
-    started = time.monotonic()
     await stopped(parent)
-    assert time.monotonic() - started < 20
     parent.supervisor.first.cancel()
