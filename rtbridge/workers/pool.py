@@ -206,13 +206,6 @@ class Pool:
             own = remaining * (_WAIT_BUSY if busy else _WAIT_STARTING)
         return min((each for each in (own, self._allocate) if each is not None), default=None)
 
-    def _unsent(self, worker: Worker, kind: str, wire: Wire, exc: BaseException) -> Reply:
-        """What a call is answered that a promised worker could not be given."""
-        self._return(worker)
-        if isinstance(exc, InvalidMessage):
-            return self._failed(kind, wire, str(exc))
-        raise exc
-
     # Calls.
 
     def unary(self, kind: str, wire: Wire) -> Unary:
@@ -221,16 +214,14 @@ class Pool:
         route = ROUTE[kind, wire]
 
         async def answer(body: bytes, call: Call) -> Reply:
-            try:
-                worker = self._take()
-                if worker is None:
-                    worker = await self._wait(call)
-            except Unavailable as exc:
-                return self._failed(kind, wire, str(exc))
+            # As _ask does it, but for what most calls do without.
+            worker = self._take()
+            if worker is None:
+                return await self._travel(kind, wire, call, lambda worker: worker.ask(route, body, call))
             try:
                 held = worker.ask(route, body, call)
             except BaseException as exc:
-                return self._unsent(worker, kind, wire, exc)
+                return self._reply(kind, wire, self._unsent(worker, exc))
             try:
                 given = await held.future
             except asyncio.CancelledError:
@@ -248,18 +239,9 @@ class Pool:
         route = ROUTE[kind, "proto"]
 
         async def start(body: bytes, call: Call, incoming: AsyncIterator[bytes] | None) -> Opened:
-            try:
-                worker = self._take() or await self._wait(call)
-            except Unavailable as exc:
-                return Opened(self._failed(kind, "proto", str(exc)), None)
-            try:
-                held = worker.open(route, body, call, incoming)
-            except BaseException as exc:
-                return Opened(self._unsent(worker, kind, "proto", exc), None)
-            given = await self._given(worker, held)
-            reply = self._reply(kind, "proto", given)
-            more = isinstance(given, Answer) and given.stream
-            return Opened(reply, held.stream if more else None)
+            given, held = await self._ask(call, lambda worker: worker.open(route, body, call, incoming))
+            more = held is not None and isinstance(given, Answer) and given.stream
+            return Opened(self._reply(kind, "proto", given), held.stream if held is not None and more else None)
 
         return start
 
@@ -267,18 +249,12 @@ class Pool:
         """See :meth:`rtbridge.handler.Handler.refuse`."""
         if len(refused.raw) > MAX_PAYLOAD:
             refused = refused._replace(raw=b"")
-        return await self._travel(
-            refused.kind or "invalid", refused.wire or "proto", call, lambda worker: worker.refuse(refused, call)
-        )
+        kind, wire = refused.kind or "invalid", refused.wire or "proto"
+        return await self._travel(kind, wire, call, lambda worker: worker.refuse(refused, call))
 
     async def event(self, event: Event) -> Reply:
         """See :meth:`rtbridge.handler.Handler.event`."""
-        return await self._travel(
-            event.kind,
-            "proto",
-            event.call,
-            lambda worker: worker.ask(ROUTE[event.kind, "proto"], request_of(event), event.call),
-        )
+        return await self.unary(event.kind, "proto")(request_of(event), event.call)
 
     async def event_stream(self, event: Event) -> Opened:
         """See :meth:`rtbridge.handler.Handler.event_stream`."""
@@ -287,22 +263,31 @@ class Pool:
         return await self.stream(event.kind)(request_of(event), event.call, later)
 
     async def _travel(self, kind: str, wire: Wire, call: Call, send: Callable[[Worker], Held]) -> Reply:
+        given, _ = await self._ask(call, send)
+        return self._reply(kind, wire, given)
+
+    async def _ask(self, call: Call, send: Callable[[Worker], Held]) -> tuple[Answer | str, Held | None]:
+        """What a worker answers, or why none does in words; and what it was asked with, where it was."""
         try:
             worker = self._take() or await self._wait(call)
         except Unavailable as exc:
-            return self._failed(kind, wire, str(exc))
+            return str(exc), None
         try:
             held = send(worker)
         except BaseException as exc:
-            return self._unsent(worker, kind, wire, exc)
-        return self._reply(kind, wire, await self._given(worker, held))
-
-    async def _given(self, worker: Worker, held: Held) -> Answer | str:
+            return self._unsent(worker, exc), None
         try:
-            return await held.future
+            return await held.future, held
         except asyncio.CancelledError:
             worker.cancel(held)
             raise
+
+    def _unsent(self, worker: Worker, exc: BaseException) -> str:
+        """Why a call was not sent to the worker that it was promised; anything but that goes on as it was raised."""
+        self._return(worker)
+        if isinstance(exc, InvalidMessage):
+            return str(exc)
+        raise exc
 
     def _reply(self, kind: str, wire: Wire, given: Answer | str) -> Reply:
         if isinstance(given, str):

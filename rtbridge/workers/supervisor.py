@@ -246,7 +246,7 @@ class Supervisor:
         log.error("%s; next try in %.1f s", text, _pause(slot.failures))
         if slot.failures >= _LOOP:
             self._readiness.hold(slot.who, f"worker {slot.number} failed {slot.failures} times in a row: {why}")
-        self._pool.give_up(text)
+        self._pool.give_up(text if slot.failures > 1 else "")  # a first failure is tried again at once
 
     def _tell_booting(self) -> None:
         missing = sum(1 for slot in self._slots if not (slot.booted or slot.extra))

@@ -143,11 +143,12 @@ def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 class Running:
     """A command in a process of its own; its lines are read as they come."""
 
-    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str], stdin: int | None) -> None:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -200,6 +201,12 @@ class Running:
                 if not self._news.wait(PATIENCE):
                     raise AssertionError(f"no line like {pattern!r} came:\n" + "\n".join(self._lines))
 
+    def type(self, text: str) -> None:
+        """Write to its standard input, which was started as a pipe, and close that."""
+        assert self.process.stdin is not None
+        with self.process.stdin as keyboard:
+            keyboard.write(text)
+
     def address(self, wire: str) -> str:
         """Where it listens, as its table says."""
         return next(line.split()[1] for line in self.out if line.startswith(wire))
@@ -229,12 +236,14 @@ def start(project: Project) -> Iterator[Callable[..., Running]]:
     """Starts ``rtbridge`` in a process of its own, which does not outlive the test."""
     running: list[Running] = []
 
-    def run(*arguments: str, prelude: str = "", folder: Path | None = None, **environment: str) -> Running:
+    def run(
+        *arguments: str, prelude: str = "", folder: Path | None = None, stdin: int | None = None, **environment: str
+    ) -> Running:
         command = [sys.executable, "-m", "rtbridge", *arguments]
         if prelude:
             code = f"{dedent(prelude)}\nfrom rtbridge.cli import main\nmain()"
             command = [sys.executable, "-c", code, *arguments]
-        running.append(Running(command, folder or project.folder, environment))
+        running.append(Running(command, folder or project.folder, environment, stdin))
         return running[-1]
 
     yield run

@@ -156,7 +156,6 @@ async def _shop(namespace: dict[str, Any]) -> None:
     async with App([plugin]) as app:
         for _ in range(2):
             assert (await app.rpc("order", "tea", user="ann")).result == RPCResult(data=3)
-        assert (await app.rpc("price", "cake")).result == RPCResult(data=5)
         assert (await app.rpc("close", meta={"id": 42})).result == RPCResult(data=False)
     with contextlib.closing(sqlite3.connect(namespace["database"])) as connection:
         assert connection.execute("SELECT * FROM orders").fetchall() == [("ann", "tea")] * 2

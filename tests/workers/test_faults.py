@@ -42,8 +42,7 @@ async def test_a_killed_worker_costs_the_calls_that_it_held(start: Start) -> Non
     kill(first)
     await until(lambda: sum(call.done() for call in calls) == 3)
     await pool.ready(2)
-    with open(os.path.join(os.environ["FOLDER"], "go"), "w") as file:
-        file.write("")
+    pool.go()
     answers = [await soon(call) for call in calls]
     failed = [answer for answer in answers if answer.temporary]
     assert len(failed) == 3
@@ -62,8 +61,7 @@ async def test_a_worker_that_is_told_to_end_is_replaced_first(start: Start) -> N
     await until(lambda: {worker.state for worker in pool.workers()} == {"ready", "retiring"})
     assert (await pool.ask("pid")).data != pid
     assert not held.done()
-    with open(os.path.join(os.environ["FOLDER"], "go"), "w") as file:
-        file.write("")
+    pool.go()
     assert (await soon(held)).data == pid
     await pool.replaced(pid)
 
@@ -339,8 +337,7 @@ async def test_a_worker_that_leaks_is_replaced(start: Start) -> None:
     for _ in range(5):
         await pool.ask("leak", 20)
     await until(lambda: "retiring" in {worker.state for worker in pool.workers()}, "it may leak")
-    with open(os.path.join(os.environ["FOLDER"], "go"), "w") as file:
-        file.write("")
+    pool.go()
     assert (await soon(held)).data == pid
     await pool.replaced(pid)
 
@@ -373,8 +370,7 @@ async def test_extra_workers_come_when_calls_wait_and_go_when_none_does(start: S
     await until(lambda: len(pool.workers("ready")) == 3, "no extra workers")
     await until(lambda: pool.parent.handler.waiting == 2)
     assert len(pool.workers()) == 3
-    with open(os.path.join(os.environ["FOLDER"], "go"), "w") as file:
-        file.write("")
+    pool.go()
     assert len({(await soon(call)).data for call in calls}) >= 2
     await pool.ready(1)
     assert pool.parent.readiness.ready

@@ -55,15 +55,10 @@ async def test_calls_are_spread_over_the_workers(start: Start) -> None:
     assert {(await pool.ask("pid")).data for _ in range(4)} == {first, second}
     calls = [asyncio.create_task(pool.ask("until", "go")) for _ in range(10)]
     await until(lambda: [worker.held for worker in pool.workers()] == [5, 5])
-    project_go(pool)
+    pool.go()
     pids = [(await soon(call)).data for call in calls]
     assert pids.count(first) == pids.count(second) == 5
     assert sorted(worker.jobs for worker in pool.workers()) == [7, 7]
-
-
-def project_go(pool: Pool, name: str = "go") -> None:
-    with open(os.path.join(os.environ["FOLDER"], name), "w") as file:
-        file.write("")
 
 
 async def test_a_caller_who_goes_away_cancels_the_hook(start: Start, project: Project) -> None:
@@ -98,7 +93,7 @@ async def test_calls_wait_for_a_place(start: Start, deadline: float | None) -> N
     assert "every worker is busy, after 0.30 s" in answer.why
     waiting = asyncio.create_task(pool.ask("pid"))
     await until(lambda: pool.parent.handler.waiting == 1)
-    project_go(pool)
+    pool.go()
     assert (await soon(waiting)).data == (await soon(held)).data
     assert (pool.parent.handler.active, pool.parent.handler.waiting) == (0, 0)
 
@@ -109,7 +104,7 @@ async def test_all_workers_together_hold_what_concurrency_says(start: Start) -> 
     calls = [asyncio.create_task(pool.ask("until", "go")) for _ in range(3)]
     await until(lambda: pool.parent.handler.waiting == 1)
     assert [worker.held for worker in pool.workers()] == [1, 1]
-    project_go(pool)
+    pool.go()
     assert len({(await soon(call)).data for call in calls}) == 2
 
 
@@ -124,8 +119,68 @@ async def test_the_queue_is_bounded(start: Start) -> None:
     calls[1].cancel()
     await asyncio.wait([calls[1]])
     assert pool.parent.handler.waiting == 0
-    project_go(pool)
+    pool.go()
     await soon(calls[0])
+
+
+async def promised(pool: Pool, asked: Awaitable[Any]) -> tuple[asyncio.Task[Any], Any]:
+    """A call that was promised the only worker's only place, a moment before it knows; and that worker."""
+    handler = pool.parent.handler
+    worker = handler._take()
+    assert worker is not None
+    calling = asyncio.ensure_future(asked)
+    await until(lambda: handler.waiting == 1)
+    handler._return(worker)
+    handler._serve_line()
+    assert (handler.waiting, handler.active) == (0, 1)
+    return calling, worker
+
+
+async def test_a_caller_who_leaves_gives_its_place_back(start: Start) -> None:
+    """It had waited for a worker, and was promised one, when it was cancelled."""
+    pool = await start(own={"limits": {"worker_concurrency": 1}})
+    handler = pool.parent.handler
+    calling, worker = await promised(pool, handler.unary("rpc", "proto")(b"", pool.call()))
+    calling.cancel()
+    await asyncio.wait([calling])
+    assert calling.cancelled()
+    assert (handler.active, worker.load) == (0, 0)
+    assert (await pool.ask("echo", 1)).data == 1
+
+
+async def test_a_promised_worker_that_ends_is_replaced_by_another(start: Start) -> None:
+    """The call goes on to wait, and its successor answers."""
+    pool = await start(own={"limits": {"worker_concurrency": 1}})
+    calling, worker = await promised(pool, pool.ask("pid"))
+    worker._end()  # as the loop does once the process is reaped
+    worker.process.kill()
+    assert (await soon(calling)).data not in (worker.pid, None)
+    assert worker.load == 0
+
+
+@pytest.mark.parametrize("kind", ["rpc", "subscribe_unidirectional"])
+async def test_who_waits_hears_that_no_worker_comes(start: Start, kind: str) -> None:
+    """At once, instead of waiting for the deadline; and so does whoever comes later. A worker takes it back."""
+    pool = await start(boot=False, plugin="import time; time.sleep(3600)", allocate_timeout="60s")
+    handler = pool.parent.handler
+
+    async def opened() -> Any:
+        if kind == "rpc":
+            return await pool.ask("pid")
+        return Answered(kind, (await soon(handler.stream(kind)(b"", pool.call(), None))).reply)
+
+    calling = asyncio.create_task(opened())
+    await until(lambda: handler.waiting == 1)
+    handler.give_up("it does not start")
+    answer = await soon(calling)
+    assert answer.failure == "internal" or answer.temporary
+    assert answer.why == "it does not start"
+    assert (await opened()).why == "no worker runs: it does not start"
+    handler.give_up("")
+    calling = asyncio.create_task(opened())
+    await until(lambda: handler.waiting == 1)
+    calling.cancel()
+    await asyncio.wait([calling])
 
 
 async def test_a_call_that_no_event_can_be_made_of(start: Start) -> None:

@@ -1,7 +1,6 @@
 """Workers are swapped one by one, by ones of the code and the configuration as they are now."""
 
 import asyncio
-import os
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from rtbridge.config import json_schema
 from rtbridge.errors import PluginError
-from rtbridge.workers.parent import RESTART, changed
+from rtbridge.workers.parent import RESTART, Parent, changed
 from tests.workers.conftest import Pool, Project, configuration, soon, until
 
 Start = Callable[..., Awaitable[Pool]]
@@ -94,8 +93,7 @@ async def test_calls_under_way_end_where_they_are(start: Start) -> None:
     await soon(pool.parent.reload(pool.parent.config))
     assert {worker.state for worker in pool.workers()} == {"ready", "retiring"}
     assert (await pool.ask("pid")).data != old
-    with open(os.path.join(os.environ["FOLDER"], "go"), "w") as file:
-        file.write("")
+    pool.go()
     assert (await soon(held)).data == old
     await pool.ready(1)
 
@@ -138,6 +136,21 @@ def test_keys_that_need_a_restart_exist() -> None:
         for name in key.split("."):
             assert name in section["properties"], key
             section = section["properties"][name]
+
+
+async def test_what_a_reload_cannot_change_is_named() -> None:
+    """Listeners, and stores in memory that are there already; a store that comes or goes is none of them."""
+
+    def stores(*kept: str, **changed: str) -> dict[str, Any]:
+        return {name: {"driver": "memory", "config": {"max_bytes": changed.get(name, "1MB")}} for name in kept}
+
+    parent = Parent(configuration(["a"], {"num_workers": 1}, kv_stores=stores("users", "rooms")))
+    same = configuration(["b"], {"num_workers": 2}, kv_stores=stores("users", "new"))
+    assert parent.restart_keys(same) == []
+    other = configuration(
+        ["a"], {"num_workers": 1}, max_connection_age="5s", kv_stores=stores("users", "rooms", rooms="2MB")
+    )
+    assert parent.restart_keys(other) == ["rtbridge.max_connection_age", "kv.rooms"]
 
 
 def test_a_configuration_travels() -> None:
