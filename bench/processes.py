@@ -105,6 +105,21 @@ def serving(name: str, command: Sequence[str], address: str = "") -> Iterator[Ru
                 pipe.close()
 
 
+@contextlib.contextmanager
+def rtbridge_serve(folder: Path, config: str) -> Iterator["subprocess.Popen[str]"]:
+    """``rtbridge serve`` with this ``.rr.yaml``, in a folder, on any core, until the block ends; its output is a pipe."""
+    (folder / ".rr.yaml").write_text(config)
+    command = [sys.executable, "-m", "rtbridge", "serve"]
+    process = subprocess.Popen(command, cwd=folder, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
 def _listening(process: "subprocess.Popen[str]", address: str) -> bool:
     host, _, port = address.rpartition(":")
     for _ in range(1000):

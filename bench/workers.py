@@ -12,8 +12,6 @@ over gRPC. *memory*: what its parent and its workers hold after some thousand ca
 import argparse
 import asyncio
 import contextlib
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +23,7 @@ import grpc
 import psutil
 
 from bench.figures import described, spread, table
-from bench.processes import ROOT, free_port
+from bench.processes import free_port, rtbridge_serve
 from bench.recorded import Recorded, calls
 from bench.report import Verdict
 from bench.workload import own
@@ -146,16 +144,10 @@ def serving(folder: Path) -> Iterator[tuple[psutil.Process, str, float]]:
     config = (
         f'version: "3"\ncentrifuge: {{proxy_address: "{address}", pool: {{num_workers: 2}}}}\nlogs: {{level: error}}'
     )
-    (folder / ".rr.yaml").write_text(f"{config}\nrtbridge: {{plugins: [samples.chat.hooks], entry_points: false}}\n")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "rtbridge", "serve"]
+    config += "\nrtbridge: {plugins: [samples.chat.hooks], entry_points: false}\n"
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    try:
+    with rtbridge_serve(folder, config) as process:
         yield psutil.Process(process.pid), address, started
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def ask(channel: grpc.Channel, count: int) -> None:
