@@ -107,7 +107,7 @@ def serving(name: str, command: Sequence[str], address: str = "") -> Iterator[Ru
 
 @contextlib.contextmanager
 def rtbridge_serve(folder: Path, config: str) -> Iterator["subprocess.Popen[str]"]:
-    """``rtbridge serve`` with this ``.rr.yaml``, in a folder, on any core, until the block ends; its output is a pipe."""
+    """``rtbridge serve`` in a folder with this ``.rr.yaml``, until the block ends; its output is a pipe."""
     (folder / ".rr.yaml").write_text(config)
     command = [sys.executable, "-m", "rtbridge", "serve"]
     process = subprocess.Popen(command, cwd=folder, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True)
