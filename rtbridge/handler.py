@@ -1,5 +1,6 @@
 """What transports talk to: bytes of a call in, bytes of its answer out, wherever the hooks run."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
@@ -16,6 +17,10 @@ Wire: TypeAlias = Literal["proto", "json"]
 
 #: Answers one unary call.
 Unary: TypeAlias = Callable[[bytes, Call], Awaitable[Reply]]
+
+#: The same for callers that need no coroutine: the reply is given to a function, sooner or later and at most once. What
+#: is returned takes the call back and has to be kept until then.
+Submit: TypeAlias = Callable[[bytes, Call, Callable[[Reply], None]], Callable[[], object]]
 
 _CODECS: Final = {"proto": PROTO, "json": JSON}
 
@@ -85,6 +90,10 @@ class Handler(Protocol):
         """What answers calls of one kind; asked for once, when a transport is made."""
         ...
 
+    def submit(self, kind: str, wire: Wire) -> Submit:
+        """The same, for transports that would start a task for each call and do nothing in it but wait."""
+        ...
+
     def stream(self, kind: str) -> Open:
         """What starts streams of one kind, on the wire of protobuf."""
         ...
@@ -103,6 +112,26 @@ class Handler(Protocol):
     async def event_stream(self, event: Event) -> Opened:
         """The same for an event that starts a stream; its call has what the client sends."""
         ...
+
+
+def in_a_task(answer: Unary) -> Submit:
+    """Calls that are answered in a task each; to take one back is to cancel its task."""
+
+    async def run(body: bytes, call: Call, deliver: Callable[[Reply], None]) -> None:
+        try:
+            reply = await answer(body, call)
+        except asyncio.CancelledError:
+            deliver(Reply(Outcome(failure="cancelled", why="its task was cancelled"), b""))
+            raise
+        except Exception as exc:
+            log.exception("a call was not answered")
+            reply = Reply(Outcome(failure="internal", why=type(exc).__name__), b"")
+        deliver(reply)
+
+    def submit(body: bytes, call: Call, deliver: Callable[[Reply], None]) -> Callable[[], object]:
+        return asyncio.get_running_loop().create_task(run(body, call, deliver)).cancel
+
+    return submit
 
 
 class LocalHandler:
@@ -130,6 +159,10 @@ class LocalHandler:
             return handle(event, encode)
 
         return answer
+
+    def submit(self, kind: str, wire: Wire) -> Submit:
+        """See :meth:`Handler.submit`."""
+        return in_a_task(self.unary(kind, wire))
 
     def stream(self, kind: str) -> Open:
         """See :meth:`Handler.stream`."""

@@ -1,14 +1,20 @@
 """The parent's side of one call that a worker holds, and of one stream that it feeds."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rtbridge.bridge import StreamFailed
 from rtbridge.deadlines import Timed
 from rtbridge.errors import InvalidMessage
 from rtbridge.workers.frames import WINDOW, Answer, Cancel, Credit, Frame, Incoming
+
+log = logging.getLogger("rtbridge.workers")
+
+#: Takes an answer, or the words that say why there is none.
+Deliver: TypeAlias = Callable[[Answer | str], None]
 
 
 class Sender(Protocol):
@@ -23,24 +29,24 @@ class Held(Timed):
     """A call from the moment that it is sent until nothing of it runs in the worker.
 
     Attributes:
-        future: Its answer; or, as text, why there is none.
+        deliver: Is given its answer; or, as text, why there is none. None once it was, and when nobody waits any more.
         stream: The stream that it may start.
 
     """
 
-    __slots__ = ("_late", "future", "id", "since", "stream")
+    __slots__ = ("_late", "deliver", "id", "since", "stream")
 
     def __init__(
         self,
         id: int,
-        future: "asyncio.Future[Answer | str]",
+        deliver: Deliver,
         since: float,
         late: "Callable[[Held], None]",
         stream: "PoolStream | None" = None,
     ) -> None:
         self._members = self._timer = None
         self.id = id
-        self.future = future
+        self.deliver: Deliver | None = deliver
         self.since = since
         self.stream = stream
         self._late = late
@@ -51,8 +57,12 @@ class Held(Timed):
 
     def answer(self, answer: Answer | str) -> None:
         """Give the waiting call its answer, unless it has one or went away."""
-        if not self.future.done():
-            self.future.set_result(answer)
+        deliver, self.deliver = self.deliver, None
+        if deliver is not None:
+            try:
+                deliver(answer)
+            except Exception:  # of whoever waits; the link has other calls to bring
+                log.exception("an answer could not be delivered")
 
 
 class PoolStream:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Final
 
 from rtbridge.bridge import Reply
@@ -13,9 +14,9 @@ from rtbridge.deadlines import Deadlines
 from rtbridge.denial import Denials, Throttle
 from rtbridge.errors import InvalidMessage
 from rtbridge.events import Call, Event, Outcome
-from rtbridge.handler import Open, Opened, Refused, Unary, Wire
+from rtbridge.handler import Open, Opened, Refused, Submit, Unary, Wire, in_a_task
 from rtbridge.workers.frames import MAX_PAYLOAD, ROUTE, Answer
-from rtbridge.workers.held import Held
+from rtbridge.workers.held import Deliver, Held
 from rtbridge.workers.process import Worker
 from rtbridge.workers.requests import publication_of, request_of
 
@@ -214,24 +215,35 @@ class Pool:
         route = ROUTE[kind, wire]
 
         async def answer(body: bytes, call: Call) -> Reply:
-            # As _ask does it, but for what most calls do without.
-            worker = self._take()
-            if worker is None:
-                return await self._travel(kind, wire, call, lambda worker: worker.ask(route, body, call))
-            try:
-                held = worker.ask(route, body, call)
-            except BaseException as exc:
-                return self._reply(kind, wire, self._unsent(worker, exc))
-            try:
-                given = await held.future
-            except asyncio.CancelledError:
-                worker.cancel(held)
-                raise
-            if isinstance(given, Answer) and not given.failure:
-                return Reply(_ANSWERED, given.payload)
-            return self._reply(kind, wire, given)
+            return await self._travel(kind, wire, call, lambda worker, deliver: worker.ask(route, body, call, deliver))
 
         return answer
+
+    def submit(self, kind: str, wire: Wire) -> Submit:
+        """See :meth:`rtbridge.handler.Handler.submit`; neither a task nor a future, where a worker is free."""
+
+        route = ROUTE[kind, wire]
+        wait = in_a_task(self.unary(kind, wire))
+
+        def submit(body: bytes, call: Call, deliver: Callable[[Reply], None]) -> Callable[[], object]:
+            worker = self._take()
+            if worker is None:
+                return wait(body, call, deliver)
+
+            def answered(given: Answer | str) -> None:
+                if isinstance(given, Answer) and not given.failure:
+                    deliver(Reply(_ANSWERED, given.payload))
+                else:
+                    deliver(self._reply(kind, wire, given))
+
+            try:
+                held = worker.ask(route, body, call, answered)
+            except BaseException as exc:
+                deliver(self._reply(kind, wire, self._unsent(worker, exc)))
+                return _nothing
+            return partial(worker.cancel, held)
+
+        return submit
 
     def stream(self, kind: str) -> Open:
         """See :meth:`rtbridge.handler.Handler.stream`."""
@@ -239,7 +251,9 @@ class Pool:
         route = ROUTE[kind, "proto"]
 
         async def start(body: bytes, call: Call, incoming: AsyncIterator[bytes] | None) -> Opened:
-            given, held = await self._ask(call, lambda worker: worker.open(route, body, call, incoming))
+            given, held = await self._ask(
+                call, lambda worker, deliver: worker.open(route, body, call, incoming, deliver)
+            )
             more = held is not None and isinstance(given, Answer) and given.stream
             return Opened(self._reply(kind, "proto", given), held.stream if held is not None and more else None)
 
@@ -250,7 +264,7 @@ class Pool:
         if len(refused.raw) > MAX_PAYLOAD:
             refused = refused._replace(raw=b"")
         kind, wire = refused.kind or "invalid", refused.wire or "proto"
-        return await self._travel(kind, wire, call, lambda worker: worker.refuse(refused, call))
+        return await self._travel(kind, wire, call, lambda worker, deliver: worker.refuse(refused, call, deliver))
 
     async def event(self, event: Event) -> Reply:
         """See :meth:`rtbridge.handler.Handler.event`."""
@@ -262,22 +276,28 @@ class Pool:
         later = None if incoming is None else _written(incoming)
         return await self.stream(event.kind)(request_of(event), event.call, later)
 
-    async def _travel(self, kind: str, wire: Wire, call: Call, send: Callable[[Worker], Held]) -> Reply:
+    async def _travel(self, kind: str, wire: Wire, call: Call, send: Callable[[Worker, Deliver], Held]) -> Reply:
         given, _ = await self._ask(call, send)
         return self._reply(kind, wire, given)
 
-    async def _ask(self, call: Call, send: Callable[[Worker], Held]) -> tuple[Answer | str, Held | None]:
+    async def _ask(self, call: Call, send: Callable[[Worker, Deliver], Held]) -> tuple[Answer | str, Held | None]:
         """What a worker answers, or why none does in words; and what it was asked with, where it was."""
         try:
             worker = self._take() or await self._wait(call)
         except Unavailable as exc:
             return str(exc), None
+        future: asyncio.Future[Answer | str] = asyncio.get_running_loop().create_future()
+
+        def settle(given: Answer | str) -> None:
+            if not future.done():
+                future.set_result(given)
+
         try:
-            held = send(worker)
+            held = send(worker, settle)
         except BaseException as exc:
             return self._unsent(worker, exc), None
         try:
-            return await held.future, held
+            return await future, held
         except asyncio.CancelledError:
             worker.cancel(held)
             raise
@@ -307,6 +327,10 @@ class Pool:
             return Reply(outcome, b"")
         codec = (PROTO if wire == "proto" else JSON)[kind]
         return Reply(outcome, codec.encode(outcome, self.clock))
+
+
+def _nothing() -> None:
+    return None
 
 
 async def _written(incoming: AsyncIterator[object]) -> AsyncIterator[bytes]:

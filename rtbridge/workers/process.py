@@ -45,7 +45,7 @@ from rtbridge.workers.frames import (
     listed_headers,
     pack_headers,
 )
-from rtbridge.workers.held import Held, PoolStream
+from rtbridge.workers.held import Deliver, Held, PoolStream
 from rtbridge.workers.link import Link
 
 log = logging.getLogger("rtbridge.workers")
@@ -176,35 +176,37 @@ class Worker:
 
     # Calls.
 
-    def ask(self, route: int, body: bytes, call: Call) -> Held:
-        """Send a call; its future has the answer, or says why there is none."""
-        held = self._hold(call, len(body))
+    def ask(self, route: int, body: bytes, call: Call, deliver: Deliver) -> Held:
+        """Send a call; ``deliver`` is given the answer, or words that say why there is none."""
+        held = self._hold(call, len(body), deliver)
         headers = listed_headers(call.headers.pairs())
         self._link.send(AskOut(held.id, route, call.via, call.deadline, headers, body), len(body))
         return held
 
-    def refuse(self, refused: Refused, call: Call) -> Held:
+    def refuse(self, refused: Refused, call: Call, deliver: Deliver) -> Held:
         """The same for a call that no event can be made of."""
         headers = pack_headers(call.headers.pairs())
-        held = self._hold(call, len(refused.raw))
+        held = self._hold(call, len(refused.raw), deliver)
         kind, wire, name, raw, why = refused
         self._link.send(Refuse(held.id, kind, wire, call.via, call.deadline, headers, name, raw, why), len(raw))
         return held
 
-    def open(self, route: int, body: bytes, call: Call, incoming: AsyncIterator[bytes] | None) -> Held:
+    def open(
+        self, route: int, body: bytes, call: Call, incoming: AsyncIterator[bytes] | None, deliver: Deliver
+    ) -> Held:
         """The same for one that starts a stream, which the result has, too."""
-        held = self._hold(call, len(body))
+        held = self._hold(call, len(body), deliver)
         held.stream = PoolStream(held.id, self._link, incoming, self._stream_over)
         headers = listed_headers(call.headers.pairs())
         frame = AskOut(held.id, route, call.via, call.deadline, headers, body, incoming is not None)
         self._link.send(frame, len(body))
         return held
 
-    def _hold(self, call: Call, size: int) -> Held:
+    def _hold(self, call: Call, size: int, deliver: Deliver) -> Held:
         if size > MAX_PAYLOAD:
             raise InvalidMessage(f"{size:,} bytes; to a worker at most {MAX_PAYLOAD:,} travel")
         now = call.clock.monotonic()
-        held = Held(next(self._ids), self._loop.create_future(), now, self._late)
+        held = Held(next(self._ids), deliver, now, self._late)
         self.held[held.id] = held
         self.jobs += 1
         self.last_call = now
@@ -236,6 +238,7 @@ class Worker:
     def cancel(self, held: Held) -> None:
         """The caller went away."""
         held.done()
+        held.deliver = None
         if held.stream is not None:
             held.stream.abandon()
         else:
@@ -269,7 +272,7 @@ class Worker:
         if stream is not None:
             if not answer.stream:
                 stream.end("")
-            elif held.future.done():
+            elif held.deliver is None:
                 stream.abandon()  # too late: its caller was told otherwise
             else:
                 self._streams[answer.id] = stream

@@ -158,6 +158,66 @@ async def test_a_promised_worker_that_ends_is_replaced_by_another(start: Start) 
     assert worker.load == 0
 
 
+def handed_over(pool: Pool, method: str, data: bytes = b"null") -> tuple[asyncio.Future[Answered], Callable[[], Any]]:
+    """An RPC that is submitted: its answer, and what takes it back."""
+    answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+    request = message_class("centrifugal.centrifugo.proxy.RPCRequest")(method=method, data=data).SerializeToString()
+
+    def deliver(reply: Any) -> None:
+        answer.set_result(Answered("rpc", reply))
+
+    return answer, pool.parent.handler.submit("rpc", "proto")(request, pool.call(), deliver)
+
+
+async def test_a_submitted_call_is_answered(start: Start) -> None:
+    """By a worker, and by the pool itself where no worker can; after a wait where none is free."""
+    pool = await start(own={"limits": {"worker_concurrency": 1}})
+    answer, _ = handed_over(pool, "echo", b"[7]")
+    assert (await soon(answer)).data == [7]
+    first, _ = handed_over(pool, "until", b'"go"')
+    second, keep = handed_over(pool, "echo", b"8")
+    await until(lambda: pool.parent.handler.waiting == 1)
+    pool.go()
+    await soon(first)
+    assert (await soon(second)).data == 8
+    lost, _ = handed_over(pool, "exit")
+    assert (await soon(lost)).temporary
+    keep()
+
+
+async def test_a_submitted_call_is_taken_back(start: Start, project: Project) -> None:
+    """Its hook is cancelled, and nothing is delivered."""
+    pool = await start()
+    answer, take_back = handed_over(pool, "wait")
+    await until(lambda: project.exists("waits"))
+    take_back()
+    await until(lambda: project.exists("cancelled"))
+    await until(lambda: pool.parent.handler.active == 0)
+    assert not answer.done()
+
+
+async def test_a_submitted_call_that_is_too_large(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = await start()
+    monkeypatch.setattr("rtbridge.workers.process.MAX_PAYLOAD", 1000)
+    answer, take_back = handed_over(pool, "echo", b"1" * 2000)
+    assert "at most 1,000 travel" in (await soon(answer)).why
+    take_back()
+    assert pool.parent.handler.active == 0
+
+
+async def test_a_reply_that_cannot_be_delivered_harms_no_other(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    pool = await start()
+    pids = await pool.ready(1)
+
+    def deliver(reply: Any) -> None:
+        raise ZeroDivisionError
+
+    keep = pool.parent.handler.submit("rpc", "proto")(b"", pool.call(), deliver)
+    assert (await pool.ask("pid")).data in pids
+    assert "an answer could not be delivered" in caplog.text
+    keep()
+
+
 @pytest.mark.parametrize("kind", ["rpc", "subscribe_unidirectional"])
 async def test_who_waits_hears_that_no_worker_comes(start: Start, kind: str) -> None:
     """At once, instead of waiting for the deadline; and so does whoever comes later. A worker takes it back."""
