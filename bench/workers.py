@@ -33,7 +33,7 @@ from rtbridge.bridge import Reply
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import Config, parse_config
 from rtbridge.events import Call, Headers
-from rtbridge.handler import Handler
+from rtbridge.handler import Handler, in_a_task
 from rtbridge.loops import run
 from rtbridge.workers.parent import Parent
 
@@ -75,7 +75,7 @@ async def workers(count: int) -> AsyncIterator[Parent]:
 
 async def drive(handler: Handler, body: bytes, recorded: Recorded, count: int) -> float:
     """Have so many calls answered, as a server hands them over; seconds that it took."""
-    submit, clock = handler.submit("rpc", "proto"), handler.clock
+    submit, clock = handler.submit("rpc", "proto") or in_a_task(handler.unary("rpc", "proto")), handler.clock
     headers = Headers(recorded.headers)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     begun = answered = 0

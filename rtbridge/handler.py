@@ -90,8 +90,11 @@ class Handler(Protocol):
         """What answers calls of one kind; asked for once, when a transport is made."""
         ...
 
-    def submit(self, kind: str, wire: Wire) -> Submit:
-        """The same, for transports that would start a task for each call and do nothing in it but wait."""
+    def submit(self, kind: str, wire: Wire) -> Submit | None:
+        """The same, for transports that would start a task for each call only to wait in it.
+
+        None where a call needs a task of its own in any case, because its hooks run in it.
+        """
         ...
 
     def stream(self, kind: str) -> Open:
@@ -160,9 +163,9 @@ class LocalHandler:
 
         return answer
 
-    def submit(self, kind: str, wire: Wire) -> Submit:
+    def submit(self, kind: str, wire: Wire) -> Submit | None:
         """See :meth:`Handler.submit`."""
-        return in_a_task(self.unary(kind, wire))
+        return None
 
     def stream(self, kind: str) -> Open:
         """See :meth:`Handler.stream`."""

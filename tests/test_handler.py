@@ -41,8 +41,9 @@ def request(method: str) -> bytes:
 async def test_a_reply_is_delivered() -> None:
     async with App([Plugin()]) as app:
         handler = LocalHandler(app.runtime.bridge)
+        assert handler.submit("rpc", "proto") is None  # whoever wants a task makes one
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        keep = handler.submit("rpc", "proto")(request("x"), Call(Headers(()), "test"), reply.set_result)
+        keep = in_a_task(handler.unary("rpc", "proto"))(request("x"), Call(Headers(()), "test"), reply.set_result)
         answered = await asyncio.wait_for(reply, BOUND)
         message = message_class("centrifugal.centrifugo.proxy.RPCResponse").FromString(answered.payload)
         assert message.result.data == b"[1]"
@@ -54,7 +55,7 @@ async def test_a_call_that_is_taken_back_cancels_its_hooks() -> None:
     async with App([plugin]) as app:
         handler = LocalHandler(app.runtime.bridge)
         replies: list[Reply] = []
-        take_back = handler.submit("rpc", "proto")(request("wait"), Call(Headers(()), "test"), replies.append)
+        take_back = in_a_task(handler.unary("rpc", "proto"))(request("wait"), Call(Headers(()), "test"), replies.append)
         await asyncio.wait_for(plugin.begun.wait(), BOUND)
         take_back()
         await asyncio.wait_for(plugin.cancelled.wait(), BOUND)
