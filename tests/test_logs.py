@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,6 @@ from rtbridge.events import METHODS
 from rtbridge.testing import App
 
 PACKAGE = "centrifugal.centrifugo.proxy."
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    """Whatever a test sets up for the process is taken back."""
-    names = ("", *logs.QUIET)
-    levels = {name: logging.getLogger(name).level for name in names}
-    handlers = list(logging.getLogger().handlers)
-    yield
-    logging.getLogger().handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 def _logged(encoding: logs.Encoding, level: logs.Level = "debug") -> tuple[logging.Logger, io.StringIO]:

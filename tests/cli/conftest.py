@@ -3,7 +3,6 @@
 import datetime
 import importlib
 import ipaddress
-import logging
 import os
 import re
 import signal
@@ -116,8 +115,6 @@ def chat(project: Project) -> Project:
 def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     """Runs a command in this process, in the project's folder, and leaves no trace of it."""
     before = set(sys.modules)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
     environment = dict(os.environ)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -133,8 +130,6 @@ def invoke(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     yield run
     os.environ.clear()
     os.environ.update(environment)
-    root.handlers[:] = handlers
-    root.setLevel(level)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(project.folder)):
             del sys.modules[name]

@@ -71,7 +71,11 @@ async def test_shedding(peer: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert await asyncio.gather(*waiting) == [TEMPORARY, TEMPORARY]
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]  # the rest is held back
     assert warning == "rpc turned away: 2 events are being answered and 2 wait; see rtbridge.limits.concurrency"
-    lines = [r.getMessage().partition(" in ")[0] for r in caplog.records if r.levelno == logging.INFO]
+    lines = [
+        r.getMessage().partition(" in ")[0]
+        for r in caplog.records
+        if r.name == "rtbridge.events" and r.levelno == logging.INFO
+    ]
     assert lines == ["rpc → error 100", "refresh → failure internal", "rpc → error 100", "rpc → error 100"]
     gate.open.set()
     assert await asyncio.gather(*held) == [DONE, DONE]

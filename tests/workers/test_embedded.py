@@ -77,7 +77,10 @@ EMBEDDED = {
             {"name": "feed", "subscribe_stream_proxy_enabled": True, "subscribe_stream_proxy_bidirectional": True},
         ]
     },
-    "rpc": {"without_namespace": {"proxy_enabled": True}, "proxy": {"include_connection_meta": True}},
+    "rpc": {
+        "without_namespace": {"proxy_enabled": True},
+        "proxy": {"include_connection_meta": True, "timeout": "20s"},  # what is lost is counted, not what is slow
+    },
 }
 
 

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from tests.workers.conftest import Answered, Pool, soon
 
 Start = Callable[..., Awaitable[Pool]]
@@ -76,6 +78,7 @@ async def test_killing_workers_costs_no_more_than_the_calls_they_held(start: Sta
     assert (pool.parent.handler.active, pool.parent.handler.waiting) == (0, 0)
 
 
+@pytest.mark.timeout(120)
 async def test_replacing_workers_costs_no_call(start: Start) -> None:
     """max_jobs and reloads together, under load: every call is answered by some worker."""
     pool = await start(LOADED, num_workers=2, max_jobs=300)

@@ -206,7 +206,7 @@ async def test_one_frame_over_the_limit() -> None:
 
 async def test_a_slow_client() -> None:
     """What waits for a client that does not read is bounded; the close frame comes last."""
-    transport, session = Shared(queue_size=100_000, write_timeout=0.01).open()
+    transport, session = Shared(queue_size=100_000, write_timeout=1.0).open()  # after the close frame, too
     transport.keeps_up = False
     written = 0
     while session.closed is None:

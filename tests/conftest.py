@@ -1,0 +1,21 @@
+"""What holds for every test."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from rtbridge import logs
+
+_LOGGERS = [logging.getLogger(name) for name in ("", "rtbridge", *logs.QUIET)]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Whatever a test sets up for the process is taken back."""
+    before = [(log.level, list(log.handlers)) for log in _LOGGERS]
+    yield
+    for log, (level, handlers) in zip(_LOGGERS, before, strict=True):
+        if log.level != level:  # setting it empties every logger's cache
+            log.setLevel(level)
+        log.handlers[:] = handlers
