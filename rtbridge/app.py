@@ -138,14 +138,14 @@ class Runtime:
         self._clock = clock
         self._dumps = dumping.use(config.rtbridge.dump_server)
         #: The server API as hooks get it.
-        self.api = LocalApi()
+        self.api = LocalApi(clock, config.rtbridge.centrifugo_api.timeout)
         #: The key-value stores, also those of ``rtbridge.kv``, before the first plugin is imported.
         self.kv = open_stores(config, clock, elsewhere)
         kv.use(self.kv)
         where = None if config.rtbridge.embedded is not None else centrifugo(config)
         if where is not None:
             client = LazyApi(where)
-            self.api.bind(client.call, client.close)
+            self.api.relay(client.call, client.close)
         self.manager = HookManager({"api": self.api, "kv": self.kv, "config": config})
         for module in config.rtbridge.plugins:
             self._register(module)
@@ -253,6 +253,7 @@ class Runtime:
         return self.bridge
 
     async def _boot(self) -> None:
+        self.api.attach()
         await self.kv.open()
         while self._unbooted:
             step = self._unbooted[0]

@@ -8,6 +8,11 @@ from typing import Final
 #: A parameter that callers of the methods do not see: the API has a clock of its own.
 _OWN: Final = "clock"
 
+#: A parameter that every method has beside those of its command, and what is said of it.
+_TIMEOUT: Final = "timeout"
+_TIMEOUT_TYPE: Final = "float | None"
+_TIMEOUT_DOC: Final = f"    {_TIMEOUT}: Seconds that the call may take, retries included; None for the configured ones."
+
 _CLASSES: Final = (
     ("AsyncMethods", "async def", "await ", "The methods of the server API, in coroutines."),
     ("SyncMethods", "def", "", "The methods of the server API, for code that blocks."),
@@ -41,8 +46,12 @@ def render(source: str, file: str) -> str:
     ]
     for name, define, wait, doc in _CLASSES:
         lines += ["", f"class {name}(ABC):", f'    """{doc}"""', "", "    clock: Clock = SYSTEM_CLOCK", ""]
-        lines += ["    @abstractmethod", f"    {define} run(self, command: Command[T]) -> T:"]
-        lines += ['        """The result of a command.', "", "        Raises:"]
+        lines += [
+            "    @abstractmethod",
+            f"    {define} run(self, command: Command[T], *, {_TIMEOUT}: {_TIMEOUT_TYPE} = None) -> T:",
+        ]
+        lines += ['        """The result of a command.', "", "        Args:", "            command: The command."]
+        lines += [f"        {_TIMEOUT_DOC}", "", "        Raises:"]
         lines += ["            ApiError: The server refuses it, or does not answer.", "", '        """', ""]
         for function in functions:
             lines += [*_method(function, define, wait), ""]
@@ -60,12 +69,17 @@ def _method(function: ast.FunctionDef, define: str, wait: str) -> list[str]:
         [given.kw_defaults[index] for index in keep],
     )
     given.args.insert(0, ast.arg("self"))
+    given.kwonlyargs.append(ast.arg(_TIMEOUT, ast.parse(_TIMEOUT_TYPE, mode="eval").body))
+    given.kw_defaults.append(ast.Constant(None))
     assert isinstance(function.returns, ast.Constant)
     returns = str(function.returns.value).removeprefix("Command[").removesuffix("]")
     doc = ast.get_docstring(function, clean=True) or ""
+    if "\nArgs:\n" in doc:  # the last section of such a docstring
+        doc = f"{doc}\n{_TIMEOUT_DOC}"
     text = f'"""{doc}"""' if "\n" not in doc else f'"""{doc}\n\n"""'
+    made = f"Command.{function.name}({', '.join(passed)})"
     return [
         f"    {define} {function.name}({ast.unparse(given)}) -> {returns}:",
         indent(text, "        ", lambda line: bool(line.strip())),
-        f"        {'' if returns == 'None' else 'return '}{wait}self.run(Command.{function.name}({', '.join(passed)}))",
+        f"        {'' if returns == 'None' else 'return '}{wait}self.run({made}, {_TIMEOUT}={_TIMEOUT})",
     ]

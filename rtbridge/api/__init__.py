@@ -4,7 +4,7 @@
 
     commands   what is asked, and how its result is read    results, payloads  values, in and out
     base       Api and SyncApi                              _methods_generated their methods, from commands
-    local      within a process                             http, grpcio       over the network
+    local      as hooks have it, for threads: threadsafe    http, grpcio       over the network
     connect    configuration → where and how                retries            when a call is made again
     http_wire  what http says on a connection               _generated, _proto_generated  messages
 """

@@ -31,8 +31,12 @@ class AsyncMethods(ABC):
     clock: Clock = SYSTEM_CLOCK
 
     @abstractmethod
-    async def run(self, command: Command[T]) -> T:
+    async def run(self, command: Command[T], *, timeout: float | None = None) -> T:
         """The result of a command.
+
+        Args:
+            command: The command.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         Raises:
             ApiError: The server refuses it, or does not answer.
@@ -50,6 +54,7 @@ class AsyncMethods(ABC):
         delta: bool = False,
         version: int = 0,
         version_epoch: str = "",
+        timeout: float | None = None,
     ) -> Position:
         """Publish into a channel.
 
@@ -62,6 +67,7 @@ class AsyncMethods(ABC):
             delta: Delta subscribers get the difference to the publication before.
             version: A publication whose version is not above the newest one's is dropped; 0 for no version.
             version_epoch: Names the series that ``version`` counts in.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
         return await self.run(
@@ -74,7 +80,8 @@ class AsyncMethods(ABC):
                 delta=delta,
                 version=version,
                 version_epoch=version_epoch,
-            )
+            ),
+            timeout=timeout,
         )
 
     async def broadcast(
@@ -88,6 +95,7 @@ class AsyncMethods(ABC):
         delta: bool = False,
         version: int = 0,
         version_epoch: str = "",
+        timeout: float | None = None,
     ) -> list[Position | ApiError]:
         """Publish the same into several channels; for each one its position, or why it was refused."""
         return await self.run(
@@ -100,7 +108,8 @@ class AsyncMethods(ABC):
                 delta=delta,
                 version=version,
                 version_epoch=version_epoch,
-            )
+            ),
+            timeout=timeout,
         )
 
     async def subscribe(
@@ -115,6 +124,7 @@ class AsyncMethods(ABC):
         recover_since: Position | None = None,
         client: str = "",
         session: str = "",
+        timeout: float | None = None,
     ) -> None:
         """Subscribe a user's connections, or the one of ``client`` or ``session``, on the server's side."""
         await self.run(
@@ -129,12 +139,15 @@ class AsyncMethods(ABC):
                 client=client,
                 session=session,
                 clock=self.clock,
-            )
+            ),
+            timeout=timeout,
         )
 
-    async def unsubscribe(self, user: str, channel: str, *, client: str = "", session: str = "") -> None:
+    async def unsubscribe(
+        self, user: str, channel: str, *, client: str = "", session: str = "", timeout: float | None = None
+    ) -> None:
         """Unsubscribe a user's connections, or the one of ``client`` or ``session``."""
-        await self.run(Command.unsubscribe(user, channel, client=client, session=session))
+        await self.run(Command.unsubscribe(user, channel, client=client, session=session), timeout=timeout)
 
     async def disconnect(
         self,
@@ -144,6 +157,7 @@ class AsyncMethods(ABC):
         client: str = "",
         session: str = "",
         whitelist: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> None:
         """Close a user's connections, or the one of ``client`` or ``session``.
 
@@ -153,9 +167,12 @@ class AsyncMethods(ABC):
             client: A connection's id.
             session: A connection's session.
             whitelist: Ids of connections that stay.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
-        await self.run(Command.disconnect(user, disconnect, client=client, session=session, whitelist=whitelist))
+        await self.run(
+            Command.disconnect(user, disconnect, client=client, session=session, whitelist=whitelist), timeout=timeout
+        )
 
     async def refresh(
         self,
@@ -166,24 +183,32 @@ class AsyncMethods(ABC):
         info: Any = None,
         client: str = "",
         session: str = "",
+        timeout: float | None = None,
     ) -> None:
         """Change when a user's connections expire: never without ``expire_at``, now with ``expired``."""
         await self.run(
             Command.refresh(
                 user, expire_at=expire_at, expired=expired, info=info, client=client, session=session, clock=self.clock
-            )
+            ),
+            timeout=timeout,
         )
 
-    async def presence(self, channel: str) -> dict[str, ClientInfo]:
+    async def presence(self, channel: str, *, timeout: float | None = None) -> dict[str, ClientInfo]:
         """The clients in a channel, by client id."""
-        return await self.run(Command.presence(channel))
+        return await self.run(Command.presence(channel), timeout=timeout)
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
+    async def presence_stats(self, channel: str, *, timeout: float | None = None) -> PresenceStats:
         """How many clients and users are in a channel."""
-        return await self.run(Command.presence_stats(channel))
+        return await self.run(Command.presence_stats(channel), timeout=timeout)
 
     async def history(
-        self, channel: str, *, limit: int = 0, since: Position | None = None, reverse: bool = False
+        self,
+        channel: str,
+        *,
+        limit: int = 0,
+        since: Position | None = None,
+        reverse: bool = False,
+        timeout: float | None = None,
     ) -> History:
         """What a channel keeps.
 
@@ -192,25 +217,26 @@ class AsyncMethods(ABC):
             limit: Publications at most; 0 for the position alone, -1 for all.
             since: Only those after it, or before it when ``reverse``.
             reverse: Newest first.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
-        return await self.run(Command.history(channel, limit=limit, since=since, reverse=reverse))
+        return await self.run(Command.history(channel, limit=limit, since=since, reverse=reverse), timeout=timeout)
 
-    async def history_remove(self, channel: str) -> None:
+    async def history_remove(self, channel: str, *, timeout: float | None = None) -> None:
         """Forget the publications of a channel; its offset goes on."""
-        await self.run(Command.history_remove(channel))
+        await self.run(Command.history_remove(channel), timeout=timeout)
 
-    async def channels(self, pattern: str = "") -> dict[str, int]:
+    async def channels(self, pattern: str = "", *, timeout: float | None = None) -> dict[str, int]:
         """The channels with subscribers and how many each has, those of a glob pattern where one is given."""
-        return await self.run(Command.channels(pattern))
+        return await self.run(Command.channels(pattern), timeout=timeout)
 
-    async def info(self) -> list[messages.NodeResult]:
+    async def info(self, *, timeout: float | None = None) -> list[messages.NodeResult]:
         """The nodes of the server."""
-        return await self.run(Command.info())
+        return await self.run(Command.info(), timeout=timeout)
 
-    async def rpc(self, method: str, params: Any = None) -> Any:
+    async def rpc(self, method: str, params: Any = None, *, timeout: float | None = None) -> Any:
         """Call an extension that a Centrifugo was built with; the stock server has none and answers 104."""
-        return await self.run(Command.rpc(method, params))
+        return await self.run(Command.rpc(method, params), timeout=timeout)
 
     async def map_publish(
         self,
@@ -226,6 +252,7 @@ class AsyncMethods(ABC):
         version_epoch: str = "",
         score: int = 0,
         key_mode: str = "",
+        timeout: float | None = None,
     ) -> MapChange:
         """Write a key of a map channel.
 
@@ -241,6 +268,7 @@ class AsyncMethods(ABC):
             version_epoch: Names the series that ``version`` counts in.
             score: The key's rank in an ordered map.
             key_mode: ``if_new`` or ``if_exists``: when to write at all.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
         return await self.run(
@@ -256,12 +284,15 @@ class AsyncMethods(ABC):
                 version_epoch=version_epoch,
                 score=score,
                 key_mode=key_mode,
-            )
+            ),
+            timeout=timeout,
         )
 
-    async def map_remove(self, channel: str, key: str, *, idempotency_key: str = "") -> MapChange:
+    async def map_remove(
+        self, channel: str, key: str, *, idempotency_key: str = "", timeout: float | None = None
+    ) -> MapChange:
         """Remove a key of a map channel."""
-        return await self.run(Command.map_remove(channel, key, idempotency_key=idempotency_key))
+        return await self.run(Command.map_remove(channel, key, idempotency_key=idempotency_key), timeout=timeout)
 
     async def map_read_state(
         self,
@@ -272,6 +303,7 @@ class AsyncMethods(ABC):
         limit: int = 0,
         asc: bool = False,
         revision: Position | None = None,
+        timeout: float | None = None,
     ) -> MapState:
         """A page of the entries of a map channel.
 
@@ -282,27 +314,39 @@ class AsyncMethods(ABC):
             limit: Entries at most; 0 for the server's own limit.
             asc: Lowest score first.
             revision: The position of the first page, which the others have to be of.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
         return await self.run(
-            Command.map_read_state(channel, key=key, cursor=cursor, limit=limit, asc=asc, revision=revision)
+            Command.map_read_state(channel, key=key, cursor=cursor, limit=limit, asc=asc, revision=revision),
+            timeout=timeout,
         )
 
     async def map_read_stream(
-        self, channel: str, *, since: Position | None = None, limit: int = 0, reverse: bool = False
+        self,
+        channel: str,
+        *,
+        since: Position | None = None,
+        limit: int = 0,
+        reverse: bool = False,
+        timeout: float | None = None,
     ) -> MapStream:
         """Changes of a map channel, all or those after ``since``; newest first when ``reverse``."""
-        return await self.run(Command.map_read_stream(channel, since=since, limit=limit, reverse=reverse))
+        return await self.run(
+            Command.map_read_stream(channel, since=since, limit=limit, reverse=reverse), timeout=timeout
+        )
 
-    async def map_stats(self, channel: str) -> int:
+    async def map_stats(self, channel: str, *, timeout: float | None = None) -> int:
         """How many keys a map channel has."""
-        return await self.run(Command.map_stats(channel))
+        return await self.run(Command.map_stats(channel), timeout=timeout)
 
-    async def map_clear(self, channel: str) -> None:
+    async def map_clear(self, channel: str, *, timeout: float | None = None) -> None:
         """Remove every key of a map channel."""
-        await self.run(Command.map_clear(channel))
+        await self.run(Command.map_clear(channel), timeout=timeout)
 
-    async def shared_poll_publish(self, channel: str, key: str, data: Any, *, version: int, epoch: str = "") -> None:
+    async def shared_poll_publish(
+        self, channel: str, key: str, data: Any, *, version: int, epoch: str = "", timeout: float | None = None
+    ) -> None:
         """Hand a newer value of a key to those who poll it.
 
         Args:
@@ -311,9 +355,10 @@ class AsyncMethods(ABC):
             data: A JSON value, or ``bytes`` that are sent as they are.
             version: The value's version, above 0.
             epoch: Names the series that ``version`` counts in.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
-        await self.run(Command.shared_poll_publish(channel, key, data, version=version, epoch=epoch))
+        await self.run(Command.shared_poll_publish(channel, key, data, version=version, epoch=epoch), timeout=timeout)
 
 
 class SyncMethods(ABC):
@@ -322,8 +367,12 @@ class SyncMethods(ABC):
     clock: Clock = SYSTEM_CLOCK
 
     @abstractmethod
-    def run(self, command: Command[T]) -> T:
+    def run(self, command: Command[T], *, timeout: float | None = None) -> T:
         """The result of a command.
+
+        Args:
+            command: The command.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         Raises:
             ApiError: The server refuses it, or does not answer.
@@ -341,6 +390,7 @@ class SyncMethods(ABC):
         delta: bool = False,
         version: int = 0,
         version_epoch: str = "",
+        timeout: float | None = None,
     ) -> Position:
         """Publish into a channel.
 
@@ -353,6 +403,7 @@ class SyncMethods(ABC):
             delta: Delta subscribers get the difference to the publication before.
             version: A publication whose version is not above the newest one's is dropped; 0 for no version.
             version_epoch: Names the series that ``version`` counts in.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
         return self.run(
@@ -365,7 +416,8 @@ class SyncMethods(ABC):
                 delta=delta,
                 version=version,
                 version_epoch=version_epoch,
-            )
+            ),
+            timeout=timeout,
         )
 
     def broadcast(
@@ -379,6 +431,7 @@ class SyncMethods(ABC):
         delta: bool = False,
         version: int = 0,
         version_epoch: str = "",
+        timeout: float | None = None,
     ) -> list[Position | ApiError]:
         """Publish the same into several channels; for each one its position, or why it was refused."""
         return self.run(
@@ -391,7 +444,8 @@ class SyncMethods(ABC):
                 delta=delta,
                 version=version,
                 version_epoch=version_epoch,
-            )
+            ),
+            timeout=timeout,
         )
 
     def subscribe(
@@ -406,6 +460,7 @@ class SyncMethods(ABC):
         recover_since: Position | None = None,
         client: str = "",
         session: str = "",
+        timeout: float | None = None,
     ) -> None:
         """Subscribe a user's connections, or the one of ``client`` or ``session``, on the server's side."""
         self.run(
@@ -420,12 +475,15 @@ class SyncMethods(ABC):
                 client=client,
                 session=session,
                 clock=self.clock,
-            )
+            ),
+            timeout=timeout,
         )
 
-    def unsubscribe(self, user: str, channel: str, *, client: str = "", session: str = "") -> None:
+    def unsubscribe(
+        self, user: str, channel: str, *, client: str = "", session: str = "", timeout: float | None = None
+    ) -> None:
         """Unsubscribe a user's connections, or the one of ``client`` or ``session``."""
-        self.run(Command.unsubscribe(user, channel, client=client, session=session))
+        self.run(Command.unsubscribe(user, channel, client=client, session=session), timeout=timeout)
 
     def disconnect(
         self,
@@ -435,6 +493,7 @@ class SyncMethods(ABC):
         client: str = "",
         session: str = "",
         whitelist: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> None:
         """Close a user's connections, or the one of ``client`` or ``session``.
 
@@ -444,9 +503,12 @@ class SyncMethods(ABC):
             client: A connection's id.
             session: A connection's session.
             whitelist: Ids of connections that stay.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
-        self.run(Command.disconnect(user, disconnect, client=client, session=session, whitelist=whitelist))
+        self.run(
+            Command.disconnect(user, disconnect, client=client, session=session, whitelist=whitelist), timeout=timeout
+        )
 
     def refresh(
         self,
@@ -457,23 +519,33 @@ class SyncMethods(ABC):
         info: Any = None,
         client: str = "",
         session: str = "",
+        timeout: float | None = None,
     ) -> None:
         """Change when a user's connections expire: never without ``expire_at``, now with ``expired``."""
         self.run(
             Command.refresh(
                 user, expire_at=expire_at, expired=expired, info=info, client=client, session=session, clock=self.clock
-            )
+            ),
+            timeout=timeout,
         )
 
-    def presence(self, channel: str) -> dict[str, ClientInfo]:
+    def presence(self, channel: str, *, timeout: float | None = None) -> dict[str, ClientInfo]:
         """The clients in a channel, by client id."""
-        return self.run(Command.presence(channel))
+        return self.run(Command.presence(channel), timeout=timeout)
 
-    def presence_stats(self, channel: str) -> PresenceStats:
+    def presence_stats(self, channel: str, *, timeout: float | None = None) -> PresenceStats:
         """How many clients and users are in a channel."""
-        return self.run(Command.presence_stats(channel))
+        return self.run(Command.presence_stats(channel), timeout=timeout)
 
-    def history(self, channel: str, *, limit: int = 0, since: Position | None = None, reverse: bool = False) -> History:
+    def history(
+        self,
+        channel: str,
+        *,
+        limit: int = 0,
+        since: Position | None = None,
+        reverse: bool = False,
+        timeout: float | None = None,
+    ) -> History:
         """What a channel keeps.
 
         Args:
@@ -481,25 +553,26 @@ class SyncMethods(ABC):
             limit: Publications at most; 0 for the position alone, -1 for all.
             since: Only those after it, or before it when ``reverse``.
             reverse: Newest first.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
-        return self.run(Command.history(channel, limit=limit, since=since, reverse=reverse))
+        return self.run(Command.history(channel, limit=limit, since=since, reverse=reverse), timeout=timeout)
 
-    def history_remove(self, channel: str) -> None:
+    def history_remove(self, channel: str, *, timeout: float | None = None) -> None:
         """Forget the publications of a channel; its offset goes on."""
-        self.run(Command.history_remove(channel))
+        self.run(Command.history_remove(channel), timeout=timeout)
 
-    def channels(self, pattern: str = "") -> dict[str, int]:
+    def channels(self, pattern: str = "", *, timeout: float | None = None) -> dict[str, int]:
         """The channels with subscribers and how many each has, those of a glob pattern where one is given."""
-        return self.run(Command.channels(pattern))
+        return self.run(Command.channels(pattern), timeout=timeout)
 
-    def info(self) -> list[messages.NodeResult]:
+    def info(self, *, timeout: float | None = None) -> list[messages.NodeResult]:
         """The nodes of the server."""
-        return self.run(Command.info())
+        return self.run(Command.info(), timeout=timeout)
 
-    def rpc(self, method: str, params: Any = None) -> Any:
+    def rpc(self, method: str, params: Any = None, *, timeout: float | None = None) -> Any:
         """Call an extension that a Centrifugo was built with; the stock server has none and answers 104."""
-        return self.run(Command.rpc(method, params))
+        return self.run(Command.rpc(method, params), timeout=timeout)
 
     def map_publish(
         self,
@@ -515,6 +588,7 @@ class SyncMethods(ABC):
         version_epoch: str = "",
         score: int = 0,
         key_mode: str = "",
+        timeout: float | None = None,
     ) -> MapChange:
         """Write a key of a map channel.
 
@@ -530,6 +604,7 @@ class SyncMethods(ABC):
             version_epoch: Names the series that ``version`` counts in.
             score: The key's rank in an ordered map.
             key_mode: ``if_new`` or ``if_exists``: when to write at all.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
         return self.run(
@@ -545,12 +620,15 @@ class SyncMethods(ABC):
                 version_epoch=version_epoch,
                 score=score,
                 key_mode=key_mode,
-            )
+            ),
+            timeout=timeout,
         )
 
-    def map_remove(self, channel: str, key: str, *, idempotency_key: str = "") -> MapChange:
+    def map_remove(
+        self, channel: str, key: str, *, idempotency_key: str = "", timeout: float | None = None
+    ) -> MapChange:
         """Remove a key of a map channel."""
-        return self.run(Command.map_remove(channel, key, idempotency_key=idempotency_key))
+        return self.run(Command.map_remove(channel, key, idempotency_key=idempotency_key), timeout=timeout)
 
     def map_read_state(
         self,
@@ -561,6 +639,7 @@ class SyncMethods(ABC):
         limit: int = 0,
         asc: bool = False,
         revision: Position | None = None,
+        timeout: float | None = None,
     ) -> MapState:
         """A page of the entries of a map channel.
 
@@ -571,27 +650,37 @@ class SyncMethods(ABC):
             limit: Entries at most; 0 for the server's own limit.
             asc: Lowest score first.
             revision: The position of the first page, which the others have to be of.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
         return self.run(
-            Command.map_read_state(channel, key=key, cursor=cursor, limit=limit, asc=asc, revision=revision)
+            Command.map_read_state(channel, key=key, cursor=cursor, limit=limit, asc=asc, revision=revision),
+            timeout=timeout,
         )
 
     def map_read_stream(
-        self, channel: str, *, since: Position | None = None, limit: int = 0, reverse: bool = False
+        self,
+        channel: str,
+        *,
+        since: Position | None = None,
+        limit: int = 0,
+        reverse: bool = False,
+        timeout: float | None = None,
     ) -> MapStream:
         """Changes of a map channel, all or those after ``since``; newest first when ``reverse``."""
-        return self.run(Command.map_read_stream(channel, since=since, limit=limit, reverse=reverse))
+        return self.run(Command.map_read_stream(channel, since=since, limit=limit, reverse=reverse), timeout=timeout)
 
-    def map_stats(self, channel: str) -> int:
+    def map_stats(self, channel: str, *, timeout: float | None = None) -> int:
         """How many keys a map channel has."""
-        return self.run(Command.map_stats(channel))
+        return self.run(Command.map_stats(channel), timeout=timeout)
 
-    def map_clear(self, channel: str) -> None:
+    def map_clear(self, channel: str, *, timeout: float | None = None) -> None:
         """Remove every key of a map channel."""
-        self.run(Command.map_clear(channel))
+        self.run(Command.map_clear(channel), timeout=timeout)
 
-    def shared_poll_publish(self, channel: str, key: str, data: Any, *, version: int, epoch: str = "") -> None:
+    def shared_poll_publish(
+        self, channel: str, key: str, data: Any, *, version: int, epoch: str = "", timeout: float | None = None
+    ) -> None:
         """Hand a newer value of a key to those who poll it.
 
         Args:
@@ -600,6 +689,7 @@ class SyncMethods(ABC):
             data: A JSON value, or ``bytes`` that are sent as they are.
             version: The value's version, above 0.
             epoch: Names the series that ``version`` counts in.
+            timeout: Seconds that the call may take, retries included; None for the configured ones.
 
         """
-        self.run(Command.shared_poll_publish(channel, key, data, version=version, epoch=epoch))
+        self.run(Command.shared_poll_publish(channel, key, data, version=version, epoch=epoch), timeout=timeout)

@@ -17,10 +17,19 @@ T = TypeVar("T")
 class Api(AsyncMethods):
     """What a backend may ask of the server, in coroutines. Payloads are JSON values; ``bytes`` travel as they are.
 
-    Every method raises :class:`rtbridge.ApiError` when the server refuses the call, and its subclass
-    :class:`rtbridge.ApiFailure` when it does not answer. Close it on the event loop that used it, or use it as an
-    asynchronous context manager.
+    Every method takes ``timeout``: seconds that the call may take, retries included. Every method raises
+    :class:`rtbridge.ApiError` when the server refuses the call, its subclass :class:`rtbridge.ApiFailure` when it does
+    not answer, and ValueError for a timeout that is not above zero. Close it on the event loop that used it, or use it
+    as an asynchronous context manager.
+
+    Attributes:
+        sync: The same for threads, such as those of ``def`` hooks. That of a hook's ``api`` runs its calls on the event
+            loop of the hooks; called there, it raises RuntimeError. That of any other ``Api`` has connections of its
+            own, which :meth:`close` closes, too.
+
     """
+
+    sync: "SyncApi"
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, timeout: float | None = None) -> "Api":
@@ -41,12 +50,13 @@ class Api(AsyncMethods):
         return open_async(endpoint_from(path, timeout))
 
     @abstractmethod
-    async def call(self, method: str, request: Any) -> Any:
+    async def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """The result of a method by its name in the API, ``presence_stats``.
 
         Args:
             method: The name.
             request: Its request, of :mod:`rtbridge.api._generated`.
+            timeout: Seconds that it may take, retries included; None for the configured ones.
 
         Raises:
             ApiError: The server refuses the call.
@@ -54,28 +64,37 @@ class Api(AsyncMethods):
 
         """
 
-    async def run(self, command: Command[T]) -> T:
+    async def run(self, command: Command[T], *, timeout: float | None = None) -> T:
         """The result of a command.
+
+        Args:
+            command: The command.
+            timeout: Seconds that it may take, retries included; None for the configured ones.
 
         Raises:
             ApiError: The server refuses it, or does not answer.
 
         """
-        return command.read(await self.call(command.method, command.request))
+        return command.read(await self.call(command.method, command.request, timeout=timeout))
 
-    async def batch(self, commands: Iterable[Command[T]], *, parallel: bool = False) -> list[T | ApiError]:
+    async def batch(
+        self, commands: Iterable[Command[T]], *, parallel: bool = False, timeout: float | None = None
+    ) -> list[T | ApiError]:
         """Several commands in one request; for each its result, or why it was refused.
 
         Args:
             commands: ``[Command.publish("news", 1), Command.presence("room")]``.
             parallel: Let the server work them off side by side, and not one after the other.
+            timeout: Seconds that all of them may take, retries included; None for the configured ones.
 
         Raises:
             ApiFailure: The server does not answer; some of them may have been done.
 
         """
         given = list(commands)
-        return results_of(given, await self.call("batch", batch_of(given, parallel))) if given else []
+        if not given:
+            return []
+        return results_of(given, await self.call("batch", batch_of(given, parallel), timeout=timeout))
 
     async def close(self) -> None:
         """Close what is open; a later call opens it again."""
@@ -92,8 +111,7 @@ class Api(AsyncMethods):
 class SyncApi(SyncMethods):
     """The same for code that blocks: Django, Flask, scripts. Threads may share one, and so may forked processes.
 
-    Every method raises :class:`rtbridge.ApiError` when the server refuses the call, and its subclass
-    :class:`rtbridge.ApiFailure` when it does not answer. Not for event loops: a call blocks.
+    Every method takes ``timeout`` and raises what those of :class:`Api` do. Not for event loops: a call blocks.
     """
 
     @classmethod
@@ -104,17 +122,21 @@ class SyncApi(SyncMethods):
         return open_sync(endpoint_from(path, timeout))
 
     @abstractmethod
-    def call(self, method: str, request: Any) -> Any:
+    def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """See :meth:`Api.call`."""
 
-    def run(self, command: Command[T]) -> T:
+    def run(self, command: Command[T], *, timeout: float | None = None) -> T:
         """See :meth:`Api.run`."""
-        return command.read(self.call(command.method, command.request))
+        return command.read(self.call(command.method, command.request, timeout=timeout))
 
-    def batch(self, commands: Iterable[Command[T]], *, parallel: bool = False) -> list[T | ApiError]:
+    def batch(
+        self, commands: Iterable[Command[T]], *, parallel: bool = False, timeout: float | None = None
+    ) -> list[T | ApiError]:
         """See :meth:`Api.batch`."""
         given = list(commands)
-        return results_of(given, self.call("batch", batch_of(given, parallel))) if given else []
+        if not given:
+            return []
+        return results_of(given, self.call("batch", batch_of(given, parallel), timeout=timeout))
 
     def close(self) -> None:
         """Close what is open; a later call opens it again."""

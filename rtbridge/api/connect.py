@@ -51,11 +51,11 @@ class LazyApi:
         self._settings = settings
         self._client: Api | None = None
 
-    async def call(self, method: str, request: Any) -> Any:
+    async def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """See :meth:`Api.call`."""
         if self._client is None:
             self._client = open_async(self._settings)
-        return await self._client.call(method, request)
+        return await self._client.call(method, request, timeout=timeout)
 
     async def close(self) -> None:
         """Close the client, where there is one."""

@@ -15,7 +15,7 @@ import msgspec
 from rtbridge.api.base import Api, SyncApi
 from rtbridge.api.http_wire import MAX_IDLE, Reply, Site, Wire, result_of
 from rtbridge.api.retries import Attempts, repeatable
-from rtbridge.api.settings import HttpSettings
+from rtbridge.api.settings import HttpSettings, seconds
 from rtbridge.errors import ApiFailure
 
 #: Connections that one asynchronous client opens at most; calls beyond them wait for their turn.
@@ -58,10 +58,10 @@ class _Shared:
             f"nothing answers on {self.settings.url}: {exc.strerror or exc}; is the server running there?", False, True
         )
 
-    def late(self, *, sent: bool) -> ApiFailure:
+    def late(self, seconds: float, *, sent: bool) -> ApiFailure:
         """Time is up."""
         what = "did not answer" if sent else "could not be reached"
-        return ApiFailure(f"{self.settings.url} {what} within {self.settings.timeout:g} s", sent, True)
+        return ApiFailure(f"{self.settings.url} {what} within {seconds:g} s", sent, True)
 
     def broken(self, exc: OSError, *, sent: bool) -> ApiFailure:
         """The connection broke under a call."""
@@ -102,6 +102,7 @@ class HttpApi(Api):
     """
 
     def __init__(self, settings: HttpSettings) -> None:
+        self.sync = SyncHttpApi(settings)
         self._shared = _Shared(settings)
         self._idle: deque[_Stream] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,23 +111,23 @@ class HttpApi(Api):
     def __repr__(self) -> str:
         return f"HttpApi({self._shared.settings.url!r})"
 
-    async def call(self, method: str, request: Any) -> Any:
+    async def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """See :meth:`Api.call`."""
         settings = self._shared.settings
         body = _ENCODE(request)
-        attempts = Attempts(settings.timeout, repeatable(method, request))
+        attempts = Attempts(seconds(timeout, settings.timeout), repeatable(method, request))
         while True:
             try:
-                return result_of(settings, method, await self._attempt(method, body, attempts.left))
+                return result_of(settings, method, await self._attempt(method, body, attempts))
             except ApiFailure as failure:
                 await asyncio.sleep(attempts.again(failure))
 
-    async def _attempt(self, method: str, body: bytes, left: float) -> Reply:
+    async def _attempt(self, method: str, body: bytes, attempts: Attempts) -> Reply:
         self._here()
         sent = False
         stream: _Stream | None = None
         try:
-            async with asyncio.timeout(left), self._places:
+            async with asyncio.timeout(attempts.left), self._places:
                 stream = await self._connected()
                 sent = True
                 reply = await stream.exchange(method, body)
@@ -136,7 +137,7 @@ class HttpApi(Api):
                     stream = None
                 return reply
         except TimeoutError as exc:
-            raise self._shared.late(sent=sent) from exc
+            raise self._shared.late(attempts.timeout, sent=sent) from exc
         except OSError as exc:
             raise (self._shared.broken(exc, sent=True) if sent else self._shared.unreached(exc)) from exc
         finally:
@@ -169,6 +170,7 @@ class HttpApi(Api):
 
     async def close(self) -> None:
         """Close idle connections; a later call opens new ones."""
+        self.sync.close()
         self._here()
         while self._idle:
             stream = self._idle.pop()
@@ -239,19 +241,19 @@ class SyncHttpApi(SyncApi):
     def __repr__(self) -> str:
         return f"SyncHttpApi({self._shared.settings.url!r})"
 
-    def call(self, method: str, request: Any) -> Any:
+    def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """See :meth:`Api.call`."""
         settings = self._shared.settings
         body = _ENCODE(request)
-        attempts = Attempts(settings.timeout, repeatable(method, request))
+        attempts = Attempts(seconds(timeout, settings.timeout), repeatable(method, request))
         while True:
             try:
-                return result_of(settings, method, self._attempt(method, body, attempts.left))
+                return result_of(settings, method, self._attempt(method, body, attempts))
             except ApiFailure as failure:
                 time.sleep(attempts.again(failure))
 
-    def _attempt(self, method: str, body: bytes, left: float) -> Reply:
-        deadline = time.monotonic() + left
+    def _attempt(self, method: str, body: bytes, attempts: Attempts) -> Reply:
+        deadline = time.monotonic() + attempts.left
         one: _Socket | None = None
         try:
             one = self._connected(deadline)
@@ -262,7 +264,7 @@ class SyncHttpApi(SyncApi):
                 one = None
             return reply
         except TimeoutError as exc:
-            raise self._shared.late(sent=one is not None and one.sent) from exc
+            raise self._shared.late(attempts.timeout, sent=one is not None and one.sent) from exc
         except OSError as exc:
             if one is None:
                 raise self._shared.unreached(exc) from exc

@@ -48,10 +48,14 @@ class Attempts:
         repeatable: Whether it may happen twice.
         clock: Says how late it is.
 
+    Attributes:
+        timeout: The seconds for all of them.
+
     """
 
     def __init__(self, timeout: float, repeatable: bool, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
+        self.timeout = timeout
         self._deadline = clock.monotonic() + timeout
         self._repeatable = repeatable
         self._failed = 0

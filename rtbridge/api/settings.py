@@ -1,6 +1,7 @@
 """Where the server API is and how it is called, one type for each wire. Keys are in no repr."""
 
 import ssl
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,26 @@ from rtbridge.errors import ConfigError
 TIMEOUT: Final = 5.0
 
 
-def _check(key: str | None) -> None:
+def seconds(given: float | None, configured: float) -> float:
+    """How long a call may take.
+
+    Args:
+        given: What its caller says; None for nothing.
+        configured: What counts then.
+
+    Raises:
+        ValueError: It is not above zero, or longer than this machine can wait.
+
+    """
+    if given is None:
+        return configured
+    if not 0 < given <= threading.TIMEOUT_MAX:
+        raise ValueError(f"timeout={given!r}: seconds above zero are wanted, or None for the configured ones")
+    return given
+
+
+def _check(key: str | None, timeout: float) -> None:
+    seconds(timeout, TIMEOUT)
     if key is not None and not (key and key.isascii() and key.isprintable() and key == key.strip()):
         raise ValueError("the API key is empty, or holds what no header can carry: visible ASCII characters are wanted")
 
@@ -66,7 +86,7 @@ class HttpSettings:
         key_from: What an operator looks at when the key is refused.
 
     Raises:
-        ValueError: The key cannot be sent.
+        ValueError: The key cannot be sent, or the timeout is not above zero.
 
     """
 
@@ -77,7 +97,7 @@ class HttpSettings:
     key_from: str = "the key"
 
     def __post_init__(self) -> None:
-        _check(self.key)
+        _check(self.key, self.timeout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +113,7 @@ class GrpcSettings:
         key_from: What an operator looks at when the key is refused.
 
     Raises:
-        ValueError: The key cannot be sent.
+        ValueError: The key cannot be sent, or the timeout is not above zero.
 
     """
 
@@ -105,4 +125,4 @@ class GrpcSettings:
     key_from: str = "the key"
 
     def __post_init__(self) -> None:
-        _check(self.key)
+        _check(self.key, self.timeout)

@@ -124,8 +124,8 @@ class _Child:
         elsewhere = {name: RemoteStore(name, stores.ask) for name in in_memory(config)}
         runtime = runtime_of(config, elsewhere=elsewhere)
         if config.rtbridge.embedded is not None:
-            self._api = FramedApi(link)
-            runtime.api.bind(self._api.call)
+            self._api = FramedApi(link, config.rtbridge.centrifugo_api.timeout)
+            runtime.api.relay(self._api.call)
         if lazy:
             runtime.bridge.before_first(runtime.boot)
         else:

@@ -7,7 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from rtbridge.api import METHODS
+from rtbridge.api.settings import seconds
 from rtbridge.codec.messages import json_decoder
+from rtbridge.deadlines import Deadlines
 from rtbridge.errors import ApiError, ApiFailure
 from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply
 from rtbridge.workers.link import Link
@@ -22,17 +24,21 @@ class FramedApi:
 
     Args:
         link: To the parent.
+        timeout: Seconds that a call may take where its caller does not say.
 
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, timeout: float) -> None:
         self._link = link
+        self._timeout = timeout
+        self._deadlines = Deadlines()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[ApiReply | None]] = {}
         self._results = {name: json_decoder(result) for name, (_, result) in METHODS.items()}
 
-    async def call(self, method: str, request: Any) -> Any:
+    async def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """See :meth:`rtbridge.Api.call`."""
+        bound = seconds(timeout, self._timeout)
         body = _encode(request)
         if len(body) > MAX_PAYLOAD:
             raise ApiError(107, f"a request of {len(body):,} bytes; from a worker at most {MAX_PAYLOAD:,} travel")
@@ -40,11 +46,18 @@ class FramedApi:
             raise ApiFailure(_GONE, False)
         id = next(self._numbers)
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
+        deadline, sent = self._deadlines.watch(bound), False
         try:
             await self._link.drain()
             self._link.send(ApiCall(id, method, body), len(body))
+            sent = True
             reply = await future
+        except asyncio.CancelledError:
+            if not deadline.caught():
+                raise
+            raise ApiFailure(f"the parent process did not answer within {bound:g} s", sent, True) from None
         finally:
+            deadline.done()
             del self._waiting[id]
         if reply is None:
             raise ApiFailure(_GONE)

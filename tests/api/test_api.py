@@ -30,8 +30,7 @@ def calls() -> ApiCalls:
 @pytest.fixture
 def api(calls: ApiCalls) -> LocalApi:
     """An API whose time stands still."""
-    made = LocalApi()
-    made.clock = VirtualClock()
+    made = LocalApi(VirtualClock())
     made.bind(calls.serve)
     return made
 

@@ -290,9 +290,13 @@ async def backend(api: Api) -> None:
     assert_type(await api.broadcast(["room"], 1), list[Position | ApiError])
     assert_type(await api.presence("room"), dict[str, ClientInfo])
     assert_type((await api.history("room", limit=1)).position, Position)
-    assert_type(await api.channels(), dict[str, int])
+    assert_type(await api.channels(timeout=1), dict[str, int])
+    assert_type(await api.run(Command.presence("room"), timeout=0.5), dict[str, ClientInfo])
+    assert_type(api.sync, SyncApi)
+    assert_type(api.sync.publish("room", 1, timeout=0.5), Position)
     assert_type(await api.batch([Command.publish("a", 1), Command.publish("b", 2)]), list[Position | ApiError])
     await api.publish("room")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await api.publish("room", 1, timeout="1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await api.refresh("42", expire_at="soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -300,6 +304,6 @@ def backend_that_blocks(failure: ApiFailure) -> None:
     with SyncApi.from_config(".rr.yaml") as api:
         assert_type(api.publish("room", 1), Position)
         assert_type(api.presence_stats("room"), PresenceStats)
-        assert_type(api.batch([Command.presence_stats("room")]), list[PresenceStats | ApiError])
+        assert_type(api.batch([Command.presence_stats("room")], timeout=2), list[PresenceStats | ApiError])
         api.disconnect("42", Disconnect(4501, "bye"))
     assert_type(failure.may_have_happened, bool)

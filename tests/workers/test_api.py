@@ -10,7 +10,11 @@ Start = Callable[..., Awaitable[Any]]
 
 HOOKS = """
     import sys
-    from rtbridge import ApiFailure, RPCResult, hookimpl
+    from rtbridge import ApiFailure, PublishResult, RPCResult, hookimpl
+
+    @hookimpl
+    def on_publish(event, api):
+        return PublishResult(data=api.sync.publish("room", event.data, timeout=20).offset)
 
     @hookimpl
     async def on_rpc(event, api):
@@ -36,6 +40,8 @@ async def test_over_http(start: Start) -> None:
         for _ in range(2):
             assert (await pool.ask("publish", 1)).data == [7, ["rtbridge.api.http"]]
         assert [(asked.connection, asked.headers["x-api-key"]) for asked in fake.asked] == [(1, "the-key")] * 2
+        published = await pool.send("publish", b"")
+        assert (published.message.result.data, fake.asked[-1].connection) == (b"7", 1)
         fake.answers = [DROP]
         assert (await pool.ask("publish", 1)).data[0] is True
 
@@ -46,7 +52,8 @@ async def test_over_grpc(start: Start) -> None:
         pool = await start(HOOKS, own={"centrifuge": {"grpc_api_address": f"tcp://{fake.target}"}})
         assert (await pool.ask("idle")).data == [None, []]
         assert (await pool.ask("publish", 1)).data == [0, ["grpc", "rtbridge.api.grpcio"]]
-        assert [method for method, _ in fake.asked] == ["Publish"]
+        assert (await pool.send("publish", b"")).message.result.data == b"0"
+        assert [method for method, _ in fake.asked] == ["Publish"] * 2
 
 
 async def test_calls_of_several_workers(start: Start) -> None:

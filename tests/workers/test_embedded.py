@@ -21,7 +21,13 @@ CLIENTS = 200
 HOOKS = """
     import asyncio, os
     from rtbridge import ApiError, Command, ConnectResult, Publication, PublishResult, RPCResult, SubscribeResult
-    from rtbridge import hookimpl
+    from rtbridge import Router, hookimpl
+
+    router = Router()
+
+    @router.on_rpc("thread")
+    def on_a_thread(event, api):
+        return RPCResult(data=api.sync.publish("chat:a", event.data, timeout=20).offset)
 
     @hookimpl
     async def on_connect(event):
@@ -29,6 +35,8 @@ HOOKS = """
 
     @hookimpl
     async def on_rpc(event, api):
+        if event.method == "thread":
+            return None
         if event.method == "say":
             position = await api.publish("chat:a", event.data)
             stats = await api.presence_stats("chat:a")
@@ -165,6 +173,16 @@ async def test_the_server_api_works_from_a_worker(served: Any) -> None:
     assert reply["rpc"]["data"] == [1, 102, 107, 107]
     reply = await soon(ann.ask(rpc={"method": "refused"}))
     assert reply["error"] == {"code": 100, "message": "internal server error", "temporary": True}
+
+
+async def test_the_server_api_works_from_a_thread_of_a_worker(served: Any) -> None:
+    """`api.sync` of a `def` hook."""
+    _, client = await served()
+    ann = await client("ann")
+    await soon(ann.ask(subscribe={"channel": "chat:a"}))
+    reply = await soon(ann.ask(rpc={"method": "thread", "data": "hi"}))
+    assert reply["rpc"]["data"] == 1
+    assert (await soon(ann.push()))["pub"]["data"] == "hi"
 
 
 async def test_a_stream_of_a_client_is_pinned_to_its_worker(served: Any) -> None:
