@@ -75,7 +75,7 @@ LAYERS: dict[str, set[str]] = {
         "logs",
     }
     | BOTTOM,
-    "control": {"transport", "codec", "denial", "stores"} | BOTTOM,
+    "control": {"transport", "api", "codec", "denial", "stores", "events"} | BOTTOM,
     "testing": {"app", "transport", "api", "events"} | BOTTOM,
     "cli": {
         "api",
@@ -104,7 +104,7 @@ LAYERS: dict[str, set[str]] = {
 #: Files of one part that stand side by side: one implementation each, behind what they share.
 SIBLINGS = (
     {"transport.grpcio", "transport.http", "transport.memory", "transport.uvicorn"},
-    {"api.grpcio", "api.http", "api.local"},
+    {"api.control", "api.grpcio", "api.http", "api.local"},
     {"codec._json_generated", "codec._proto_generated"},
     {"events.call", "events.outcome", "events.values"},
     {"plugins.kv.memory", "plugins.kv.sqlite", "plugins.kv.redis", "plugins.kv.memcached"},

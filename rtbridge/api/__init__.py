@@ -5,8 +5,10 @@
     commands   what is asked, and how its result is read    results, payloads  values, in and out
     base       Api and SyncApi                              _methods_generated their methods, from commands
     local      as hooks have it, for threads: threadsafe    http, grpcio       over the network
+    remote     in JSON between processes of rtbridge        control            over the control RPC
     connect    configuration → where and how                retries            when a call is made again
-    http_wire  what http says on a connection               _generated, _proto_generated  messages
+    http_wire  what http says on a connection               grpc_calls         what grpcio and control share
+    settings   of each wire                                 _generated, _proto_generated  messages
 """
 
 from rtbridge.api._generated import METHODS

@@ -33,7 +33,9 @@ def seconds(given: float | None, configured: float) -> float:
 def _check(key: str | None, timeout: float) -> None:
     seconds(timeout, TIMEOUT)
     if key is not None and not (key and key.isascii() and key.isprintable() and key == key.strip()):
-        raise ValueError("the API key is empty, or holds what no header can carry: visible ASCII characters are wanted")
+        raise ValueError(
+            "the API key or token is empty, or holds what no header can carry: use visible ASCII characters"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +128,25 @@ class GrpcSettings:
 
     def __post_init__(self) -> None:
         _check(self.key, self.timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlSettings:
+    """The server API over the control RPC of an ``rtbridge serve`` with the embedded server.
+
+    Attributes:
+        target: ``host:port`` or ``unix:path``.
+        token: ``rtbridge.rpc_token``; None for none.
+        timeout: Seconds that a call may take, retries included.
+
+    Raises:
+        ValueError: The token cannot be sent, or the timeout is not above zero.
+
+    """
+
+    target: str
+    token: str | None = field(default=None, repr=False)
+    timeout: float = TIMEOUT
+
+    def __post_init__(self) -> None:
+        _check(self.token, self.timeout)

@@ -1,7 +1,6 @@
 """``rtbridge publish``, ``broadcast``, ``presence``, ``history``, ``disconnect``, ``info``: the server API by hand."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ import click
 import msgspec
 
 from rtbridge.api import Position, SyncApi
-from rtbridge.api.connect import endpoint_of, open_sync
+from rtbridge.api.connect import find_endpoint, open_sync
 from rtbridge.cli.project import Chosen, enter, project_options
 from rtbridge.config.values import parse_duration
 from rtbridge.errors import ApiError, ApiFailure, Disconnect, SetupError
@@ -30,8 +29,12 @@ _TIMEOUT = click.option("--timeout", metavar="5s", help="How long the server may
 def _ask(chosen: Chosen, timeout: str | None, call: Callable[[SyncApi], Any]) -> Any:
     """What a call gives; ends the command with 1 when it is refused, with 2 when it reaches nobody."""
     seconds = None if timeout is None else _seconds(timeout)
-    config = chosen.config or os.environ.get("RR_CONFIG_PATH") or None
-    settings = endpoint_of(enter(chosen._replace(config=config)).config, seconds)
+    settings = find_endpoint(
+        lambda file: enter(chosen._replace(config=file)).config,
+        chosen.config,
+        named=chosen.names_a_file,
+        timeout=seconds,
+    )
     try:
         with open_sync(settings) as api:
             return call(api)

@@ -10,7 +10,9 @@ import click
 
 from rtbridge.cli import describe
 from rtbridge.cli.project import Chosen, project_options
-from rtbridge.config import Address, Config, parse_address
+from rtbridge.config import Address, Config
+from rtbridge.config.control import address_in_environment, rpc_token
+from rtbridge.config.load import DEFAULT_FILE
 from rtbridge.control.client import Control
 from rtbridge.errors import ConfigError, SetupError
 
@@ -27,19 +29,15 @@ def _find(chosen: Chosen) -> tuple[Address, str | None, Config | None]:
     Hooks and what they start find it by RR_RPC; everybody else by the configuration.
     """
     chosen.go()
-    named = os.environ.get("RR_RPC")
+    named = None if chosen.names_a_file else address_in_environment()
     config: Config | None = None
-    if chosen.names_a_file or not named or os.path.exists(".rr.yaml"):
+    if named is None or os.path.exists(DEFAULT_FILE):
         config = chosen.load().config
-    token = None if config is None else config.rtbridge.rpc_token
-    if named and not chosen.names_a_file:
-        try:
-            return parse_address(named), token, config
-        except ValueError as exc:
-            raise ConfigError(f"RR_RPC is {named!r}, allowed: tcp://host:port or unix:///path") from exc
+    if named is not None:
+        return named, rpc_token(config), config
     if config is None or config.rpc is None:
         raise ConfigError('there is no control RPC: set rpc.listen, such as rpc: {listen: "tcp://127.0.0.1:6001"}')
-    return config.rpc.listen, token, config
+    return config.rpc.listen, rpc_token(config), config
 
 
 @click.command()

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from rtbridge import logs
+from rtbridge.api.remote import Answered, answered
 from rtbridge.app import Runtime
 from rtbridge.cli.lifetime import Signals
 from rtbridge.cli.project import Chosen
@@ -127,6 +128,11 @@ class Process:
         else:
             stores = {each: host.kv(each).store for each in in_memory(host.config)}
         return await perform(stores, name, operation, arguments)
+
+    async def api(self, method: str, request: bytes) -> Answered:
+        """Make a call of the server API of the embedded server."""
+        host = self._host
+        return answered(host.serve_api if isinstance(host, Parent) else host.api.serve, method, request)
 
     def stop(self, *, force: bool) -> None:
         """End the process; soon, so that the caller still gets its answer."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rtbridge.api.remote import Answered
 from rtbridge.stores.remote import Performed
 
 
@@ -58,6 +59,10 @@ class Controlled(Protocol):
 
     async def store(self, name: str, operation: str, arguments: bytes) -> Performed:
         """Do an operation on a store in memory."""
+        ...
+
+    async def api(self, method: str, request: bytes) -> Answered:
+        """Make a call of the server API of the embedded server."""
         ...
 
     def stop(self, *, force: bool) -> None:

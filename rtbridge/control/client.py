@@ -4,9 +4,9 @@ from typing import Any
 
 import grpc
 
+from rtbridge.codec.control import PACKAGE, SERVICE, TOKEN
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import Address
-from rtbridge.control.service import PACKAGE, SERVICE, TOKEN
 from rtbridge.errors import SetupError
 
 

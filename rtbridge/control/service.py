@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from rtbridge.clock import SYSTEM_CLOCK
+from rtbridge.codec.control import PACKAGE, SERVICE, TOKEN
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import Address
 from rtbridge.control.base import Controlled
@@ -19,14 +20,8 @@ from rtbridge.transport.settings import bind, clear_socket
 
 log = logging.getLogger("rtbridge.control")
 
-PACKAGE: Final = "rtbridge.control.v1"
-SERVICE: Final = f"{PACKAGE}.Control"
-
-#: Bytes of a request at most: a value of a store.
+#: Bytes of a request at most: a value of a store, a payload of the server API.
 _LARGEST: Final = 64 * 1024**2
-
-#: The metadata key of the token.
-TOKEN: Final = "x-rtbridge-token"  # noqa: S105  # its name, not its value
 
 
 class ControlTransport:
@@ -62,6 +57,7 @@ class ControlTransport:
                 ("Workers", self._workers),
                 ("Stop", self._stop),
                 ("Store", self._store),
+                ("Api", self._api),
             )
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
@@ -118,6 +114,11 @@ class ControlTransport:
         asked = message_class(f"{PACKAGE}.StoreRequest").FromString(request)
         done = await self._controlled.store(asked.store, asked.operation, asked.arguments)
         return message_class(f"{PACKAGE}.StoreReply")(result=done.result, error=done.error, message=done.message)
+
+    async def _api(self, request: bytes) -> Any:
+        asked = message_class(f"{PACKAGE}.ApiRequest").FromString(request)
+        done = await self._controlled.api(asked.method, asked.request)
+        return message_class(f"{PACKAGE}.ApiReply")(result=done.result, code=done.code, message=done.message)
 
     async def _stop(self, request: bytes) -> Any:
         asked = message_class(f"{PACKAGE}.StopRequest").FromString(request)

@@ -7,10 +7,10 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from rtbridge.codec.control import PACKAGE, SERVICE, TOKEN
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import Address
 from rtbridge.control.client import fault
-from rtbridge.control.service import PACKAGE, SERVICE, TOKEN
 from rtbridge.stores import Store
 from rtbridge.stores.remote import Performed, RemoteStore
 

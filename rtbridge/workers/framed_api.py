@@ -4,17 +4,12 @@ import asyncio
 import itertools
 from typing import Any, Final
 
-import msgspec
-
-from rtbridge.api import METHODS
+from rtbridge.api.remote import Answered, encode, result_of
 from rtbridge.api.settings import seconds
-from rtbridge.codec.messages import json_decoder
 from rtbridge.deadlines import Deadlines
 from rtbridge.errors import ApiError, ApiFailure
 from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply
 from rtbridge.workers.link import Link
-
-_encode: Final = msgspec.json.Encoder().encode
 
 _GONE: Final = "the parent process is gone, and with it the server"
 
@@ -34,12 +29,11 @@ class FramedApi:
         self._deadlines = Deadlines()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[ApiReply | None]] = {}
-        self._results = {name: json_decoder(result) for name, (_, result) in METHODS.items()}
 
     async def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
         """See :meth:`rtbridge.Api.call`."""
         bound = seconds(timeout, self._timeout)
-        body = _encode(request)
+        body = encode(request)
         if len(body) > MAX_PAYLOAD:
             raise ApiError(107, f"a request of {len(body):,} bytes; from a worker at most {MAX_PAYLOAD:,} travel")
         if self._link.closed:
@@ -61,9 +55,7 @@ class FramedApi:
             del self._waiting[id]
         if reply is None:
             raise ApiFailure(_GONE)
-        if reply.code:
-            raise ApiError(reply.code, reply.message)
-        return self._results[method](reply.result)
+        return result_of(method, Answered(reply.result, reply.code, reply.message))
 
     def reply(self, frame: ApiReply) -> None:
         """The parent answered."""

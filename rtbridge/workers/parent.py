@@ -1,7 +1,6 @@
 """The process that owns the sockets: what listens talks to its pool, and hooks run in its workers."""
 
 import asyncio
-import inspect
 import logging
 import os
 import pickle
@@ -9,16 +8,12 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from rtbridge import listening
-from rtbridge.api import METHODS
+from rtbridge.api.remote import Answered, answered
 from rtbridge.app import Listing, environment_of
-from rtbridge.codec.messages import json_decoder
 from rtbridge.config import Address, Config
 from rtbridge.config.fields import Section
 from rtbridge.denial import Denials
-from rtbridge.errors import ApiError
 from rtbridge.plugins.kv import in_memory, memory_stores
 from rtbridge.readiness import Readiness
 from rtbridge.stores import Store
@@ -59,8 +54,6 @@ RESTART: Final = (
     "status",
 )
 
-_encode: Final = msgspec.json.Encoder().encode
-
 
 class Parent:
     """A configuration served by worker processes.
@@ -78,8 +71,8 @@ class Parent:
         unhandled = {kind: answer.exception() for kind, answer in config.rtbridge.unhandled.items()}
         self.handler = Pool(Denials(unhandled), **_bounds(config))
         self._inherited = dict(os.environ if environment is None else environment)
-        self._serve_api: Callable[[str, Any], Any] | None = None
-        self._requests = {name: json_decoder(request) for name, (request, _) in METHODS.items()}
+        #: Answers the server API, where there is an embedded server.
+        self.serve_api: Callable[[str, Any], Any] | None = None
         #: One for all workers: those of the memory driver.
         self.stores: dict[str, Store] = memory_stores(config)
         self._supervisor: Supervisor | None = None
@@ -133,7 +126,7 @@ class Parent:
         return listening.transports(self, bind_api=self._bind)
 
     def _bind(self, serve: Callable[[str, Any], Any]) -> None:
-        self._serve_api = serve
+        self.serve_api = serve
 
     async def ready(self) -> None:
         """Have ``on_ready`` hooks run, in every worker."""
@@ -222,25 +215,11 @@ class Parent:
 
     def _api(self, worker: Worker, frame: ApiCall) -> None:
         """Answer a call of the server API that a hook made."""
-        try:
-            if self._serve_api is None:
-                raise ApiError(108, "no server API in this process: rtbridge.embedded is not configured")
-            if frame.method not in self._requests:
-                raise ApiError(107)
-            result = self._serve_api(frame.method, self._requests[frame.method](frame.request))
-            assert not inspect.isawaitable(result)
-            body = _encode(result)
-            if len(body) > MAX_PAYLOAD:
-                raise ApiError(107, f"a result of {len(body):,} bytes; to a worker at most {MAX_PAYLOAD:,} travel")
-            reply = ApiReply(frame.id, body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            reply = ApiReply(frame.id, b"", 107, "bad request")
-        except ApiError as exc:
-            reply = ApiReply(frame.id, b"", exc.code, clean(exc.message))
-        except Exception:
-            log.exception("the server API failed: %s", frame.method)
-            reply = ApiReply(frame.id, b"", 100, "internal server error")
-        worker.send(reply, len(reply.result))
+        done = answered(self.serve_api, frame.method, frame.request)
+        size = len(done.result)
+        if size > MAX_PAYLOAD:
+            done = Answered(b"", 107, f"a result of {size:,} bytes; to a worker at most {MAX_PAYLOAD:,} travel")
+        worker.send(ApiReply(frame.id, *done), len(done.result))
 
 
 def _at_once(work: Coroutine[Any, Any, Performed]) -> Performed:

@@ -10,8 +10,10 @@ import pytest
 
 from rtbridge import Api, SyncApi
 from rtbridge.api import LocalApi
-from rtbridge.api.connect import open_async, open_sync
-from rtbridge.api.settings import GrpcSettings, HttpSettings
+from rtbridge.api.connect import Settings, open_async, open_sync
+from rtbridge.api.remote import answered
+from rtbridge.api.settings import ControlSettings, GrpcSettings, HttpSettings
+from tests.api.fakes import ControlFake
 from tests.centrifugo import MISSING, find_binary, find_free_port, merged
 from tests.embedded.servers import Embedded, RealCentrifugo, Server
 from tests.real.conftest import certificates
@@ -51,6 +53,8 @@ WAYS: Final = (
     "embedded local",
     "embedded http",
     "embedded http-sync",
+    "embedded control",
+    "embedded control-sync",
     "centrifugo http",
     "centrifugo http-sync",
     "centrifugo grpc",
@@ -69,7 +73,7 @@ class Threaded:
         return lambda *given, **named: asyncio.to_thread(method, *given, **named)
 
 
-def client_of(settings: HttpSettings | GrpcSettings, *, sync: bool = False) -> Any:
+def client_of(settings: Settings, *, sync: bool = False) -> Any:
     """A client whose calls are awaited."""
     return Threaded(open_sync(settings)) if sync else open_async(settings)
 
@@ -81,7 +85,7 @@ class Stand:
         server: The server.
         api: The client.
         wire: How its calls travel.
-        grpc: The address of the gRPC API, where there is one.
+        grpc: The address of the gRPC API, or of the control RPC, where there is one.
 
     """
 
@@ -96,8 +100,10 @@ class Stand:
         """Whether it is a Centrifugo."""
         return isinstance(self.server, RealCentrifugo)
 
-    def settings(self, key: str | None = "key", timeout: float = 10.0) -> HttpSettings | GrpcSettings:
+    def settings(self, key: str | None = "key", timeout: float = 10.0) -> Settings:
         """How the server is called."""
+        if self.wire.startswith("control"):
+            return ControlSettings(target=self.grpc, token=key, timeout=timeout)
         if self.wire.startswith("grpc"):
             return GrpcSettings(target=self.grpc, key=key, timeout=timeout)
         return HttpSettings(url=f"{self.server.http}/api", key=key, timeout=timeout)
@@ -127,16 +133,21 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     kind, wire = request.param.split()
     server, grpc = await started(kind, tmp_path)
     made = Stand(server, wire, grpc)
-    if wire == "local":
-        assert isinstance(server, Embedded)
-        local = LocalApi()
-        local.bind(server.server.api.call)
-        made.api = local
-    else:
-        made.api = made.client()
-    yield made
-    await made.api.close()
-    await server.stop()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop)
+        if wire == "local":
+            assert isinstance(server, Embedded)
+            local = LocalApi()
+            local.bind(server.server.api.call)
+            made.api = local
+        else:
+            if isinstance(server, Embedded) and wire.startswith("control"):
+                serve = server.server.api.call
+                fake = ControlFake(lambda method, request: answered(serve, method, request), token="key")
+                made.grpc = (await stack.enter_async_context(fake.listening())).target
+            made.api = made.client()
+        stack.push_async_callback(made.api.close)
+        yield made
 
 
 @pytest.fixture

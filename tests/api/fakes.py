@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
 
+from rtbridge.api.remote import Answered
 from rtbridge.codec.descriptors import message_class
+from rtbridge.config import Address
+from rtbridge.control.service import ControlTransport
 
 PACKAGE: Final = "centrifugal.centrifugo.api"
 
@@ -138,6 +142,45 @@ class GrpcFake:
         server.add_generic_rpc_handlers((Handler(),))
         self.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         await server.start()
+        try:
+            yield self
+        finally:
+            await server.stop(0)
+
+
+class ControlFake:
+    """The control RPC of a process that does nothing but answer the server API.
+
+    Args:
+        answer: Makes the answer, or an awaitable of it, of a method's name and its request in JSON.
+        token: What callers show; None for nothing.
+
+    Attributes:
+        asked: The methods so far.
+        target: Where it is.
+
+    """
+
+    def __init__(self, answer: Callable[[str, bytes], Any], token: str | None = None) -> None:
+        self.asked: list[str] = []
+        self.answer = answer
+        self.target = ""
+        self._token = token
+
+    async def api(self, method: str, request: bytes) -> Answered:
+        """See :class:`rtbridge.control.base.Controlled`."""
+        self.asked.append(method)
+        made = self.answer(method, request)
+        found: Answered = await made if inspect.isawaitable(made) else made
+        return found
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator["ControlFake"]:
+        """Listens on a free port of the loopback."""
+        controlled: Any = self
+        server = ControlTransport(controlled, Address(host="127.0.0.1", port=0), self._token)
+        await server.start()
+        self.target = server.address
         try:
             yield self
         finally:

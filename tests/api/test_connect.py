@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rtbridge import Api, ApiError, ConfigError, RPCResult, SyncApi, hookimpl
-from rtbridge.api.connect import centrifugo, endpoint_of
-from rtbridge.api.settings import GrpcSettings, HttpSettings, Trust
+from rtbridge.api.connect import centrifugo, endpoint_from, endpoint_of
+from rtbridge.api.settings import ControlSettings, GrpcSettings, HttpSettings, Trust
 from rtbridge.app import Runtime
 from rtbridge.config import Config, parse_config
 from rtbridge.testing import App
@@ -62,13 +62,16 @@ def test_tls(tmp_path: Path) -> None:
     cert = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
     own = {"centrifugo_api": {"tls": {"server_ca": str(tmp_path / "ca.pem"), "server_name": "c.example"}}}
     found = endpoint_of(configured(centrifuge={"tls": cert}, rtbridge=own))
+    assert isinstance(found, GrpcSettings)
     assert found.trust == Trust(
         authority=tmp_path / "ca.pem",
         server_name="c.example",
         cert=tmp_path / "cert.pem",
         key=tmp_path / "key.pem",
     )
-    assert endpoint_of(configured(centrifuge={}, rtbridge={"centrifugo_api": {"tls": {}}})).trust == Trust()
+    public = endpoint_of(configured(centrifuge={}, rtbridge={"centrifugo_api": {"tls": {}}}))
+    assert isinstance(public, GrpcSettings)
+    assert public.trust == Trust()
     assert found.trust is not None
     with pytest.raises(ConfigError, match="a TLS file for the server API cannot be used"):
         found.trust.context()
@@ -112,9 +115,15 @@ def test_the_embedded_server_elsewhere() -> None:
     ],
 )
 def test_an_embedded_server_that_cannot_be_called(section: dict[str, Any], said: str) -> None:
-    """Says which key to set."""
+    """Says which key to set; with a control RPC it is called over that."""
+    own = {"embedded": {**EMBEDDED, **section}}
+    with pytest.raises(ConfigError, match=said) as refused:
+        endpoint_of(configured(rtbridge=own))
+    assert str(refused.value).endswith("set rpc.listen to have it called over the control RPC")
+    found = endpoint_of(configured(rpc={"listen": "unix:///run/rpc.sock"}, rtbridge={**own, "rpc_token": "t"}), 2.0)
+    assert found == ControlSettings(target="unix:/run/rpc.sock", token="t", timeout=2.0)
     with pytest.raises(ConfigError, match=said):
-        endpoint_of(configured(rtbridge={"embedded": {**EMBEDDED, **section}}))
+        endpoint_of(configured(rpc={"listen": "tcp://127.0.0.1:0"}, rtbridge=own))
 
 
 def test_no_server() -> None:
@@ -130,15 +139,21 @@ def test_keys_are_in_no_repr() -> None:
     own = {"centrifugo_api": {"http": {"url": "http://c/api", "key": "the-secret"}}}
     over_http = configured(rtbridge=own)
     over_grpc = configured(centrifuge={}, rtbridge={"centrifugo_api": {"grpc_key": "the-secret"}})
-    for config in (over_http, over_grpc):
+    section = {"embedded": {**EMBEDDED, "http_api": {}}, "rpc_token": "the-secret"}
+    over_control = configured(rpc={"listen": "tcp://127.0.0.1:6001"}, rtbridge=section)
+    for config in (over_http, over_grpc, over_control):
         assert "the-secret" not in repr((config, endpoint_of(config)))
 
 
 @pytest.mark.parametrize("key", ["", "a\nb", " a", "ä"])
 def test_keys_that_cannot_be_sent(key: str) -> None:
     """Refused where they are given, without showing them."""
-    for make in (lambda: HttpSettings(url="http://c/api", key=key), lambda: GrpcSettings(target="c:1", key=key)):
-        with pytest.raises(ValueError, match=r"^the API key is empty, or holds what no header can carry"):
+    for make in (
+        lambda: HttpSettings(url="http://c/api", key=key),
+        lambda: GrpcSettings(target="c:1", key=key),
+        lambda: ControlSettings(target="c:1", token=key),
+    ):
+        with pytest.raises(ValueError, match=r"^the API key or token is empty, or holds what no header can carry"):
             make()
 
 
@@ -169,6 +184,41 @@ async def test_from_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         with SyncApi.from_config() as blocking:
             assert (await asyncio.to_thread(blocking.publish, "room", 1)).offset == 7
         assert [asked.headers["x-api-key"] for asked in fake.asked] == ["the-key"] * 4
+
+
+BOTH = """
+version: "3"
+rpc: {listen: "tcp://127.0.0.1:6001"}
+rtbridge:
+  rpc_token: "of-the-file"
+  centrifugo_api: {timeout: 3s}
+  embedded: {http_server: {port: 8001}, http_api: {key: k}}
+"""
+
+
+def test_where_rr_rpc_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the embedded server of a file that was looked for, and where there is none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RR_CONFIG_PATH", raising=False)
+    monkeypatch.setenv("RR_RPC", "tcp://127.0.0.1:6009")
+    alone = ControlSettings(target="127.0.0.1:6009", token=None, timeout=5.0)
+    assert endpoint_from() == alone
+    monkeypatch.setenv("RTBRIDGE_RPC_TOKEN", "of-the-environment")
+    assert endpoint_from(timeout=1.0) == ControlSettings(
+        target="127.0.0.1:6009", token="of-the-environment", timeout=1.0
+    )
+    (tmp_path / ".rr.yaml").write_text(BOTH)
+    inherited = ControlSettings(target="127.0.0.1:6009", token="of-the-file", timeout=3.0)
+    assert endpoint_from() == inherited
+    monkeypatch.setenv("RR_CONFIG_PATH", str(tmp_path / ".rr.yaml"))
+    assert endpoint_from() == inherited
+    assert isinstance(endpoint_from(".rr.yaml"), HttpSettings)  # what is named may be another server's
+    monkeypatch.setenv("RR_CONFIG_PATH", str(tmp_path / "centrifugo.yaml"))
+    (tmp_path / "centrifugo.yaml").write_text(CONFIG % "http://c/api")
+    assert isinstance(endpoint_from(), HttpSettings)  # a Centrifugo is called as configured
+    monkeypatch.setenv("RR_RPC", "nonsense")
+    with pytest.raises(ConfigError, match=r"^RR_RPC is 'nonsense', allowed: tcp://host:port or unix:///path$"):
+        endpoint_from()
 
 
 async def test_from_config_of_an_embedded_server_with_tls(tmp_path: Path, certificates: Any) -> None:

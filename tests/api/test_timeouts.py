@@ -12,19 +12,19 @@ import pytest
 from rtbridge import Api, ApiFailure, Command, SyncApi
 from rtbridge.api import LocalApi
 from rtbridge.api import _generated as messages
-from rtbridge.api.settings import GrpcSettings, HttpSettings
+from rtbridge.api.settings import ControlSettings, GrpcSettings, HttpSettings
 from rtbridge.workers.framed_api import FramedApi
 from rtbridge.workers.frames import TO_WORKER, Unpacker
 from rtbridge.workers.link import Link
 from tests.api.conftest import Threaded, client_of
-from tests.api.fakes import GrpcFake, HttpFake
+from tests.api.fakes import ControlFake, GrpcFake, HttpFake
 
 #: Above what the tests may take, so that one that waits for it fails.
 CONFIGURED: Final = 600.0
 
 pytestmark = pytest.mark.timeout(60)
 
-WAYS: Final = ("http", "http-sync", "grpc", "grpc-sync", "framed", "framed-sync")
+WAYS: Final = ("http", "http-sync", "grpc", "grpc-sync", "control", "control-sync", "framed", "framed-sync")
 
 
 async def never(*_: Any) -> bytes:
@@ -58,6 +58,9 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
             http = await stack.enter_async_context(HttpFake().listening())
             http.answers = [None]
             made = client_of(HttpSettings(url=http.url, timeout=CONFIGURED), sync=bool(sync))
+        elif wire == "control":
+            control = await stack.enter_async_context(ControlFake(never).listening())
+            made = client_of(ControlSettings(target=control.target, timeout=CONFIGURED), sync=bool(sync))
         else:
             grpc = await stack.enter_async_context(GrpcFake().listening())
             grpc.answer = never

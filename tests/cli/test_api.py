@@ -80,6 +80,76 @@ def test_the_commands(running: Invoke) -> None:
     assert "guess" not in wrong.stderr
 
 
+HOOKS = """
+    import subprocess, sys
+    from rtbridge import RPCResult, hookimpl
+
+    SCRIPT = "from rtbridge import SyncApi; print(SyncApi.from_config().publish('room', 2).offset)"
+
+    def run(*command):
+        done = subprocess.run([sys.executable, *command], cwd="elsewhere", capture_output=True, text=True, timeout=60)
+        return done.stdout or done.stderr
+
+    @hookimpl
+    def on_rpc(event):
+        return RPCResult(data=[run("-m", "rtbridge", "publish", "room", "1"), run("-c", SCRIPT)])
+"""
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["one process", "workers"])
+def test_processes_that_hooks_start(alone: bool, project: Any, serve: Any, invoke: Invoke) -> None:
+    """They reach the server with neither an API key, nor a port, nor a file: RR_RPC and the token are inherited.
+
+    Other processes of the same configuration reach it over rpc.listen.
+    """
+    project.write("hooks.py", HOOKS)
+    (project.folder / "elsewhere").mkdir()
+    project.config(
+        f"""
+        server: {{env: {{RTBRIDGE_RPC_TOKEN: the-token}}}}
+        centrifuge: {{proxy_address: "tcp://127.0.0.1:0", pool: {{num_workers: 1, debug: {str(alone).lower()}}}}}
+        rpc: {{listen: "unix://{project.folder}/rpc.sock"}}
+        rtbridge:
+          plugins: [hooks]
+          entry_points: false
+          rpc_token: the-token
+          embedded:
+            http_server: {{address: 127.0.0.1, port: 0}}
+            channel: {{without_namespace: {{history_size: 10, history_ttl: 60s}}}}
+        """
+    )
+    process = serve()
+    found = invoke("call", "rpc", "--method", "x", "--address", process.address("gRPC"), "--timeout", "60s")
+    published, second = json.loads(found.stdout)["result"]["data"]
+    assert (json.loads(published)["offset"], second) == (1, "2\n")
+    assert shown(invoke("publish", "room", "3"))["offset"] == 3
+    wrong = invoke("publish", "room", "4", "-o", "rtbridge.rpc_token=guess")
+    assert wrong.exit_code == 2
+    assert "refuses the token; give the one that it was started with" in wrong.stderr
+    assert [each["data"] for each in shown(invoke("history", "room"))["publications"]] == [1, 2, 3]
+
+
+def test_a_process_without_the_embedded_server(
+    project: Any, serve: Any, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Says so; its Centrifugo is called as configured."""
+    listen = f"unix://{project.folder}/rpc.sock"
+    project.config(
+        f"""
+        centrifuge: {{proxy_address: "tcp://127.0.0.1:0", pool: {{debug: true}}}}
+        rpc: {{listen: "{listen}"}}
+        rtbridge: {{entry_points: false}}
+        """
+    )
+    serve()
+    (project.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(project.folder / "elsewhere")
+    monkeypatch.setenv("RR_RPC", listen)
+    found = invoke("info")
+    assert found.exit_code == 1
+    assert "no server API in this process: rtbridge.embedded is not configured" in found.stderr
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """- as JSON."""
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"from": "a pipe"}'))
