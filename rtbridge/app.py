@@ -33,6 +33,7 @@ from rtbridge.stores import Store, kv
 from rtbridge.transport.base import Transport
 
 if TYPE_CHECKING:
+    from rtbridge.plugins.http.server import HttpServer
     from rtbridge.transport.http import HttpApp
 
 log = logging.getLogger("rtbridge")
@@ -198,7 +199,7 @@ class Runtime:
             silence = {kind: f"it is denied ({self.bridge.denials.silence(kind).label})" for kind in METHODS}
             alone = self.config.rtbridge.http_proxy is None and self.config.centrifuge.proxy_address is None
             found += embedded_warnings(embedded, self.chains, silence, alone=alone)
-        for kind in EXPECTED if embedded is None else ():
+        for kind in EXPECTED if embedded is None and listening.taking_events(self.config) else ():
             if self.chains[kind].empty:
                 denied = self.bridge.denials.silence(kind)
                 found.append(
@@ -213,7 +214,35 @@ class Runtime:
 
     def transports(self) -> list[Transport]:
         """Everything that the configuration asks to listen, not yet started."""
-        return listening.transports(self, bind_api=self.api.bind, clock=self._clock)
+        found = listening.transports(self, bind_api=self.api.bind, clock=self._clock)
+        if self.config.http is not None:
+            found.append(self.web())
+        return found
+
+    def web(self, **options: Any) -> "HttpServer":
+        """The HTTP server, not yet started.
+
+        Args:
+            options: Further arguments of :func:`rtbridge.plugins.http.http_transport`.
+
+        Raises:
+            PluginError: Its application cannot be imported, an extra is missing, or a route of a hook is none.
+
+        """
+        from rtbridge.plugins.http import http_transport
+
+        state = {"api": self.api, "kv": self.kv}
+        return http_transport(self.config, state=state, routes=self._routes(), boot=self.boot, **options)
+
+    def _routes(self) -> list[Any]:
+        found: list[Any] = []
+        for step in self._lifecycle["http_routes"].steps:
+            try:
+                found += step.run() or ()
+            except Exception as exc:
+                text = f"{step.name} ({step.source}) failed: {type(exc).__name__}: {exc}"
+                raise PluginError(text) from exc
+        return found
 
     def http_app(self) -> "HttpApp":
         """The HTTP proxy as an ASGI application."""
@@ -365,9 +394,9 @@ def _check_unhandled(config: Config) -> None:
             )
 
 
-def environment_of(config: Config) -> dict[str, str]:
+def environment_of(config: Config, mode: str = "centrifuge") -> dict[str, str]:
     """What hooks find in their environment beside the process's own: ``server.env``, and RoadRunner's variables."""
-    found = {"RR_MODE": "centrifuge", **config.server.env}
+    found = {"RR_MODE": mode, **config.server.env}
     if config.rpc is not None:
         found.setdefault("RR_RPC", str(config.rpc.listen))
     return found

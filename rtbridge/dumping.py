@@ -14,7 +14,7 @@ import msgspec
 from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.config import Address
 from rtbridge.events.words import describe, fields
-from rtbridge.isolation import EVENT
+from rtbridge.isolation import EVENT, LAST_DUMP
 from rtbridge.pretty import pretty
 
 log = logging.getLogger("rtbridge.dump")
@@ -65,8 +65,8 @@ def dump(value: T, *more: object) -> T:
         more: Further values to show beside it.
 
     """
-    sender = _sender
-    if sender is None and not log.isEnabledFor(logging.INFO):
+    sender, last = _sender, LAST_DUMP.get()
+    if sender is None and last is None and not log.isEnabledFor(logging.INFO):
         return value
     caller = sys._getframe(1)
     file, line = _encodable(caller.f_code.co_filename), caller.f_lineno
@@ -75,6 +75,8 @@ def dump(value: T, *more: object) -> T:
         told = None if event is None else {name: _encodable(each) for name, each in fields(event).items()}
         words = "outside of an event" if event is None else describe(event)
         text = pretty(value, *more)
+        if last is not None:
+            last[:] = [f"{file}:{line}\n{text}"]
         log.info("%s:%d, %s\n%s", file, line, words, text, extra={"event": told}, stacklevel=2)
         if sender is not None:
             sender.put(Dump(time=SYSTEM_CLOCK.time(), file=file, line=line, event=told, value=text, pid=os.getpid()))

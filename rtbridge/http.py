@@ -3,6 +3,7 @@
 They are Starlette responses, so Starlette, FastAPI and Litestar take them as they are.
 """
 
+from rtbridge.plugins.http.current import current_request
 from rtbridge.plugins.http.files import FileResponse
 from rtbridge.plugins.http.handlers import Site, handler, respond
 from rtbridge.plugins.http.jsonstream import JSONObject, JSONStreamResponse
@@ -17,6 +18,7 @@ __all__ = [
     "ServerSentEvent",
     "Site",
     "StreamResponse",
+    "current_request",
     "handler",
     "last_event_id",
     "respond",

@@ -16,6 +16,9 @@ T = TypeVar("T")
 #: The event that is being answered; whoever answers one sets and restores it.
 EVENT: Final[ContextVar[Event | None]] = ContextVar("rtbridge_event", default=None)
 
+#: Where the last dump of what is answered is left, for whoever shows it; whoever wants it sets a list.
+LAST_DUMP: Final[ContextVar[list[str] | None]] = ContextVar("rtbridge_last_dump", default=None)
+
 #: Makes a context manager each time that something of one event runs.
 Scope: TypeAlias = Callable[[], AbstractContextManager[object]]
 

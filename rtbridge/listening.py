@@ -62,7 +62,7 @@ def addresses(config: Config) -> dict[str, Address]:
 def transports(
     host: Host, *, bind_api: Callable[[Callable[[str, Any], Any]], None], clock: Clock = SYSTEM_CLOCK
 ) -> list[Transport]:
-    """Everything that the configuration asks to listen, not yet started.
+    """What takes calls and clients, as the configuration asks for it, not yet started; not the HTTP server.
 
     Args:
         host: Has the configuration, and answers calls.
@@ -98,11 +98,6 @@ def transports(
         server = EmbeddedServer(host.handler, own.embedded, clock=clock)
         bind_api(server.api.call)
         found.append(server)
-    if config.http is not None:
-        from rtbridge.plugins.http import http_transport
-
-        api = getattr(host, "api", None)  # one that only passes calls on has none
-        found.append(http_transport(config, state={} if api is None else {"api": api}))
     return found
 
 
@@ -122,6 +117,11 @@ def _secret(config: Config) -> Secret | None:
 def _tls(config: Config) -> Tls | None:
     tls = config.rtbridge.tls
     return None if tls is None else Tls(tls.cert, tls.key, tls.client_ca)
+
+
+def taking_events(config: Config) -> bool:
+    """Whether anything that listens takes events; where it is only the HTTP server, nobody asks the hooks."""
+    return config.http is None or set(addresses(config)) != {"web"}
 
 
 def warnings(config: Config) -> list[str]:

@@ -22,7 +22,12 @@ _CONTINUED: Final = "    | "
 
 
 def setup(
-    level: Level = "info", encoding: Encoding = "console", stream: TextIO | None = None, *, worker: int = 0
+    level: Level = "info",
+    encoding: Encoding = "console",
+    stream: TextIO | None = None,
+    *,
+    worker: int = 0,
+    mode: str = "",
 ) -> None:
     """Send every record of the process to one stream, in place of what was set up before.
 
@@ -31,13 +36,16 @@ def setup(
         encoding: Lines for people, or one JSON object for each record.
         stream: Where to; standard error by default.
         worker: The number of the worker process, which lines and objects show; 0 in a process that is none.
+        mode: What this worker does, shown with it; "" to leave it out.
 
     """
     out: TextIO = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
     colours = out.isatty()
     json_lines = encoding == "json"
-    handler.setFormatter(JsonFormatter(worker) if json_lines else ConsoleFormatter(colours=colours, worker=worker))
+    handler.setFormatter(
+        JsonFormatter(worker, mode) if json_lines else ConsoleFormatter(colours=colours, worker=worker, mode=mode)
+    )
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -52,12 +60,13 @@ class JsonFormatter(logging.Formatter):
 
     Args:
         worker: The number of the worker process, as ``worker``; 0 to leave it out.
+        mode: What it does, as ``mode``; "" to leave it out.
 
     """
 
-    def __init__(self, worker: int = 0) -> None:
+    def __init__(self, worker: int = 0, mode: str = "") -> None:
         super().__init__()
-        self._worker = worker
+        self._process = {name: value for name, value in (("worker", worker), ("mode", mode)) if value}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -67,8 +76,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "msg": record.getMessage(),
         }
-        if self._worker:
-            own["worker"] = self._worker
+        own |= self._process
         if trace := _trace(self, record):
             own["exception"] = trace
         return json.dumps(own | {k: v for k, v in _event(record).items() if k not in own}, default=repr)
@@ -80,12 +88,13 @@ class ConsoleFormatter(logging.Formatter):
     Args:
         colours: Colour the level; for terminals.
         worker: The number of the worker process, before the message; 0 to leave it out.
+        mode: What it does, before its number; "" to leave it out.
 
     """
 
-    def __init__(self, *, colours: bool = False, worker: int = 0) -> None:
+    def __init__(self, *, colours: bool = False, worker: int = 0, mode: str = "") -> None:
         super().__init__()
-        self._worker = f"worker {worker}: " if worker else ""
+        self._worker = f"{mode} worker {worker}: ".lstrip() if worker else ""
         self._colours = colours
         self._second = (-1, "")
 

@@ -41,7 +41,8 @@ def render(service: Service) -> str:
         text += _method(service, method)
     text += "\n## Every event\n" + _written(specs)
     text += "\n## Life cycle\n\nEach of these runs in every plugin that has it; what it returns is ignored, but for\n"
-    text += "`around_blocking`. What they are good for is shown in [long-lived workers](long-lived-workers.md).\n"
+    text += "`around_blocking` and `http_routes`. What they are good for is shown in\n"
+    text += "[long-lived workers](long-lived-workers.md).\n"
     text += _written(lifecycle)
     return text + "\n## Parts of events and results\n" + _parts(service)
 
@@ -50,7 +51,7 @@ def _written(module: ModuleType) -> str:
     """The sections of hooks whose specs are written by hand."""
     text = ""
     for name, function in vars(module).items():
-        if name.startswith(("on_", "after_", "around_")) and inspect.isfunction(function):
+        if inspect.isfunction(function) and function.__module__ == module.__name__:
             text += f"\n### `{name}`\n\n```python\n{_signature(name, function)}\n```\n\n{inspect.getdoc(function)}\n"
     return text
 

@@ -11,9 +11,7 @@ from rtbridge.app import EXPECTED, Runtime
 from rtbridge.centrifugo import CENTRIFUGO
 from rtbridge.cli import describe
 from rtbridge.cli.project import Chosen, enter, project_options
-from rtbridge.cli.serve import alone
 from rtbridge.config import json_schema
-from rtbridge.workers.supervisor import workers_of
 
 
 @click.command()
@@ -40,8 +38,7 @@ def check(ctx: click.Context, /, chosen: Chosen, offline: bool, strict: bool) ->
             ctx.exit(1)
         return
     runtime = Runtime(loaded.config)
-    workers = 0 if alone(loaded.config) else workers_of(loaded.config.centrifuge.pool)
-    click.echo("\n".join(describe.served(runtime.config, runtime.listing(), describe.addresses(runtime), workers)))
+    click.echo("\n".join(describe.served(runtime.config, runtime.listing(), describe.addresses(runtime))))
     warnings = runtime.warnings()
     if not runtime.addresses():
         warnings.insert(0, f"{describe.NOWHERE}; as it is, only rtbridge.asgi can serve this")

@@ -114,7 +114,7 @@ def _row(worker: Any, before: dict[int, float], passed: float) -> Sequence[str]:
     else:
         share = worker.cpu / worker.age if worker.age else 0.0
     return (
-        str(worker.number),
+        f"http {worker.number}" if worker.mode == "http" else str(worker.number),
         str(worker.pid),
         worker.state,
         str(worker.jobs),

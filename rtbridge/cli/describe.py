@@ -7,6 +7,8 @@ from pathlib import Path
 from rtbridge.app import Listing, Runtime
 from rtbridge.config import Config
 from rtbridge.events import Outcome
+from rtbridge.listening import taking_events
+from rtbridge.workers.slots import workers_of
 
 #: What to do where nothing listens.
 NOWHERE = (
@@ -58,7 +60,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in all_rows]
 
 
-def served(config: Config, listing: Listing | None, addresses: Iterable[tuple[str, str]], workers: int) -> list[str]:
+def served(config: Config, listing: Listing | None, addresses: Iterable[tuple[str, str]]) -> list[str]:
     """The lines that say what listens where, with which plugins, for which events, in how many workers."""
     rows = listeners(config, addresses)
     lines = table(("listens", "address", "TLS", "secret"), rows) if rows else ["listens  nowhere"]
@@ -69,8 +71,23 @@ def served(config: Config, listing: Listing | None, addresses: Iterable[tuple[st
         plugins, answers = listing.plugins, listing.answers
         lines.append(f"plugins  {len(plugins)}: {', '.join(plugins)}" if plugins else "plugins  none")
         lines.append(f"answers  {', '.join(answers) or 'nothing'} ({listing.hooks} hooks, {listing.routes} routes)")
-    lines.append(f"workers  {workers or 'none: everything in one process'}")
+    lines.append(f"workers  {_workers(config)}")
     return lines
+
+
+def alone(config: Config) -> bool:
+    """Whether everything is one process: no workers."""
+    return config.centrifuge.pool.debug or os.name == "nt"
+
+
+def _workers(config: Config) -> str:
+    if alone(config):
+        return "none: everything in one process"
+    events = str(workers_of(config.centrifuge.pool)) if taking_events(config) else ""
+    if config.http is None:
+        return events
+    http = "HTTP in this process" if config.http.pool.debug else f"{workers_of(config.http.pool)} for HTTP"
+    return f"{events} for events, {http}" if events else http
 
 
 def addresses(runtime: Runtime) -> list[tuple[str, str]]:

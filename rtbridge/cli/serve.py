@@ -17,7 +17,6 @@ from rtbridge.errors import ConfigError
 from rtbridge.listening import addresses
 from rtbridge.transport.base import Transport
 from rtbridge.workers.parent import Parent
-from rtbridge.workers.supervisor import workers_of
 
 log = logging.getLogger("rtbridge")
 
@@ -38,22 +37,17 @@ def serve(chosen: Chosen, watch: bool) -> None:
     logs.setup(config.logs.level, config.logs.encoding)
     if not addresses(config):
         raise ConfigError(describe.NOWHERE)
-    if watch and alone(config):
+    if watch and describe.alone(config):
         raise ConfigError("--watch replaces workers, and there are none: set centrifuge.pool.debug to false")
     lifetime.run(_serve(chosen, loaded, environment, watch=watch))
     log.info("ended")
-
-
-def alone(config: Config) -> bool:
-    """Whether hooks run in this process."""
-    return config.centrifuge.pool.debug or os.name == "nt"
 
 
 async def _serve(chosen: Chosen, loaded: Loaded, environment: Mapping[str, str], *, watch: bool) -> None:
     config = loaded.config
     for line in loaded.notices:
         log.warning("%s", line)
-    host = runtime_of(config) if alone(config) else Parent(config, {**loaded.dotenv, **environment})
+    host = runtime_of(config) if describe.alone(config) else Parent(config, {**loaded.dotenv, **environment})
     signals = lifetime.Signals()
     process = Process(chosen, host, signals, environment)
     signals.on_hangup(process.hangup)
@@ -84,10 +78,9 @@ def _tell(config: Config, host: lifetime.Host, where: Sequence[tuple[str, str]])
             log.info("%s listens on %s", wire, address, extra={"event": fields})
         log.info("ready")
         return
-    workers = 0 if alone(config) else workers_of(config.centrifuge.pool)
     say: Callable[[str], None] = click.echo
     say(f"rtbridge {__version__}, process {os.getpid()}\n")
-    say("\n".join(describe.served(config, host.listing(), where, workers)))
+    say("\n".join(describe.served(config, host.listing(), where)))
     say("\nready")
     for address in (address for name, address in where if name == "web"):
         say(f"open {describe.url(address)}")

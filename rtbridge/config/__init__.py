@@ -20,12 +20,10 @@ from rtbridge.config.model import (
     ClientTls,
     Config,
     DisconnectAnswer,
-    DynamicAllocator,
     ErrorAnswer,
     HttpProxy,
     Limits,
     Logs,
-    Pool,
     Rpc,
     Rtbridge,
     Secret,
@@ -33,9 +31,9 @@ from rtbridge.config.model import (
     Server,
     ServerTls,
     Status,
-    Supervisor,
     Unhandled,
 )
+from rtbridge.config.pool import DynamicAllocator, HttpPool, Pool, Supervisor
 from rtbridge.config.schema import json_schema
 from rtbridge.config.values import Address, parse_address
 
@@ -54,6 +52,7 @@ __all__ = [
     "ErrorAnswer",
     "Http",
     "HttpHeaders",
+    "HttpPool",
     "HttpProxy",
     "Kv",
     "KvStore",

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from rtbridge.config.embedded_kinds import SUBNET
 from rtbridge.config.fields import AddressText, Section
 from rtbridge.config.kinds import Kind, Place
+from rtbridge.config.pool import HttpPool
 
 _EXTENSION: Final = re.compile(r"\.[a-z0-9_-]+")
 _HEADER_TEXT: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -287,6 +288,9 @@ class Http(Section, frozen=True, kw_only=True):
     debug: Annotated[
         bool, Meta(description="Answer an exception with its traceback; for development, it shows your code.")
     ] = False
+    pool: Annotated[
+        HttpPool, Meta(description="Worker processes that serve the application; absent = one for each CPU.")
+    ] = HttpPool()
     internal_error_code: Annotated[
         int, Meta(ge=400, le=599, description="Status where the application has failed without an answer of its own.")
     ] = 500

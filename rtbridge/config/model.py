@@ -27,7 +27,6 @@ from rtbridge.config.embedded import Embedded
 from rtbridge.config.faults import listed, nearest
 from rtbridge.config.fields import (
     AddressText,
-    Count,
     Duration,
     EnvName,
     EnvValue,
@@ -41,6 +40,7 @@ from rtbridge.config.fields import (
 from rtbridge.config.http import Http, UrlText
 from rtbridge.config.kinds import CODE, HEADER
 from rtbridge.config.kv import Kv, KvStore
+from rtbridge.config.pool import Pool
 from rtbridge.config.values import Address
 from rtbridge.errors import ClientError, Disconnect
 
@@ -59,51 +59,6 @@ class ServerTls(ClientTls, frozen=True, kw_only=True):
         File | None,
         Meta(description="PEM file of the authority whose client certificates are wanted (mutual TLS); null = none."),
     ] = None
-
-
-class DynamicAllocator(Section, frozen=True, kw_only=True):
-    """RoadRunner's extra workers."""
-
-    max_workers: Annotated[int, Meta(ge=1, le=100, description="Extra workers at most.")] = 10
-    spawn_rate: Annotated[int, Meta(ge=1, le=100, description="Workers started per second at most.")] = 5
-    idle_timeout: Annotated[PositiveDuration, Meta(description="How long an idle extra worker is kept.")] = 60.0
-
-
-class Supervisor(Section, frozen=True, kw_only=True):
-    """RoadRunner's limits of a worker."""
-
-    watch_tick: Annotated[Duration, Meta(description="How often workers are looked at.")] = 5.0
-    ttl: Annotated[Duration, Meta(description="Age at which a worker is replaced; 0s = never.")] = 0.0
-    idle_ttl: Annotated[Duration, Meta(description="Idle time after which a worker is replaced; 0s = never.")] = 0.0
-    exec_ttl: Annotated[Duration, Meta(description="Time that one call may take; 0s = no limit.")] = 0.0
-    max_worker_memory: Annotated[Count, Meta(description="Megabytes after which a worker is replaced; 0 = never.")] = 0
-
-
-class Pool(Section, frozen=True, kw_only=True):
-    """Worker processes, with RoadRunner's keys."""
-
-    debug: Annotated[bool, Meta(description="One process in all: no workers, hooks run where the listeners are.")] = (
-        False
-    )
-    num_workers: Annotated[int, Meta(ge=0, le=500, description="Worker processes; 0 = one for each CPU.")] = 0
-    max_jobs: Annotated[Count, Meta(description="Calls after which a worker is replaced; 0 = never.")] = 0
-    max_queue_size: Annotated[Count, Meta(description="Calls that may wait for a worker; 0 = no limit.")] = 10_000
-    allocate_timeout: Annotated[
-        Duration, Meta(description="Time that a worker gets to start, and a call waits for one at most.")
-    ] = 60.0
-    reset_timeout: Annotated[Duration, Meta(description="Time that replacing all workers may take; 0s = any.")] = 60.0
-    stream_timeout: Annotated[
-        Duration,
-        Meta(
-            description="RoadRunner's; streams end at once.",
-            extra={"notice": "has no effect: the streams of a worker that is replaced end at once"},
-        ),
-    ] = 60.0
-    destroy_timeout: Annotated[
-        Duration, Meta(description="Time that a worker gets to shut down before it is killed.")
-    ] = 60.0
-    dynamic_allocator: Annotated[DynamicAllocator | None, Meta(description="Extra workers when none is free.")] = None
-    supervisor: Annotated[Supervisor | None, Meta(description="Limits of a worker.")] = None
 
 
 class Centrifuge(Section, frozen=True, kw_only=True):

@@ -20,7 +20,6 @@ LATER: Final = (
     "http.http3",
     "http.new_relic",
     "http.otel",
-    "http.pool",
     "http.raw_body",
     "http.ssl",
     "http.static.request",

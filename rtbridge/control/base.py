@@ -30,7 +30,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to see of a process.
 
     Attributes:
-        workers: Each worker's number, pid, state, jobs, held, streams, memory, cpu and age, as
+        workers: Each worker's mode, number, pid, state, jobs, held, streams, memory, cpu and age, as
             ``proto/rtbridge/control.proto`` has them.
         queue: Calls that wait for a worker.
         ready: Whether new calls are welcome.

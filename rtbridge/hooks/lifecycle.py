@@ -53,5 +53,14 @@ def around_blocking(api: "Api", kv: "KvStores", config: "Config") -> Any:
 
 
 @hookspec
+def http_routes(api: "Api", kv: "KvStores", config: "Config") -> Any:
+    """Gives routes of Starlette, as a list, for the HTTP server that the section `http` asks for.
+
+    A plain `def`; it is called once in each process that serves HTTP, before anything boots. The routes stand in front
+    of `http.app`, those of the first plugin first.
+    """
+
+
+@hookspec
 def on_shutdown(api: "Api", kv: "KvStores", config: "Config") -> None:
     """Runs once, when the last event has been answered and the listeners are closed."""

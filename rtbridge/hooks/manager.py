@@ -25,8 +25,9 @@ _LIFECYCLE = tuple(
     name for name, f in vars(lifecycle).items() if inspect.isfunction(f) and f.__module__ == lifecycle.__name__
 )
 
-#: The one life-cycle hook that gives something back.
+#: The life-cycle hooks that give something back, and are called rather than run.
 _AROUND: Final = "around_blocking"
+_ROUTES: Final = "http_routes"
 
 
 class HookManager(pluggy.PluginManager):
@@ -132,6 +133,10 @@ class HookManager(pluggy.PluginManager):
         if hook == _AROUND:
             self._check_around(where, function, options)
             return
+        if hook == _ROUTES:
+            if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target):
+                raise PluginError(f"{where}: returns a list of routes, so it is a plain def without yield")
+            return
         try:
             mode = mode_of(function, options.get("blocking"))
         except ValueError as exc:
@@ -176,7 +181,7 @@ class HookManager(pluggy.PluginManager):
                 wrappers.append(Wrapper(call, name, source))
             else:
                 options: Any = impl.opts
-                mode = Mode.BLOCKING if hook == _AROUND else mode_of(impl.function, options.get("blocking"))
+                mode = Mode.BLOCKING if hook in (_AROUND, _ROUTES) else mode_of(impl.function, options.get("blocking"))
                 steps.append(Step(call, mode, name, source))
         return steps, wrappers
 

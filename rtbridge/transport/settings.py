@@ -66,6 +66,12 @@ def clear_socket(address: str, what: str) -> None:
     raise ListenError(f"{what} cannot listen on {address}: it is in use")
 
 
+def remove_socket(address: str) -> None:
+    """Remove the file of ``unix:path``, which nobody serves any more; anything else is left alone."""
+    if address.startswith("unix:"):
+        Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+
+
 class GrpcSettings(NamedTuple):
     """Settings of a gRPC server; durations in seconds, 0 for never."""
 

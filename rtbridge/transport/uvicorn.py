@@ -9,18 +9,20 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import uvicorn
 
 from rtbridge.errors import ListenError
-from rtbridge.transport.settings import Tls, bind, clear_socket
+from rtbridge.transport.settings import Tls, bind, clear_socket, remove_socket
 
 log = logging.getLogger("rtbridge.http")
 
 #: Extension of a scope: a function that cuts the connection, and says whether it was there.
 ABORT: Final = "rtbridge.abort"
+
+#: Seconds between two looks at connections that are about to end.
+_LOOK: Final = 0.05
 
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -59,6 +61,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ending = asyncio.Event()
+        self.closed = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -75,6 +78,9 @@ class _Server(uvicorn.Server):
             for listening in server.sockets:
                 with contextlib.suppress(NotImplementedError, ValueError):
                     loop.remove_reader(listening.fileno())
+        if self.closed:
+            return
+        self.closed = True
         # Whom the system let in just now is on the way to a transport, and asyncio's server forgets to close those that
         # it can no longer attach (CPython issue 109564): they get the two turns of the loop that it takes.
         for _ in range(2):
@@ -316,6 +322,21 @@ class UvicornTransport:
         if self._server is not None:
             await self._server.close_sockets()
 
+    async def leave(self, timeout: float) -> None:
+        """Take no new connections while others do; wait until the last one is gone, for ``timeout`` seconds.
+
+        A connection that is closed while it is idle may carry a request already, which is lost. So the application ends
+        each with its next answer, and only those are closed afterwards that had nothing to say for so long.
+        """
+        if self._server is None:
+            return
+        await self._server.close_sockets()
+        connections = self._server.server_state.connections
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while connections:  # noqa: ASYNC110  # uvicorn's own set, which tells nobody
+                    await asyncio.sleep(_LOOK)
+
     async def stop(self, timeout: float) -> None:
         """Take no new calls, let those under way end, close idle connections."""
         if self._server is None or self._serving is None:
@@ -327,12 +348,8 @@ class UvicornTransport:
             await self._serving
         if self._socket is not None:
             self._socket.close()
-        if self.address.startswith("unix:") and not self._given:  # others may serve it still
-            _remove(self.address)
-
-
-def _remove(address: str) -> None:
-    Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+        if not self._given:  # else others may serve it still
+            remove_socket(self.address)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

@@ -5,9 +5,11 @@
     parent                                            worker
     parent      a configuration served by workers     __main__    the start of the process
     supervisor  starts, watches, replaces workers     child       its life
+    slots       the places of workers                 duty        what every worker does
     pool        hands calls to workers                answerer    takes calls, runs hooks
+    web         the socket of HTTP workers            acceptor    takes connections, answers requests
     process     one worker, as its parent sees it     outgoing    a stream
-    held        one call, one stream                  framed_api  the server API
+    held        one call, one stream                  framed_api  the server API, framed_stores stores
     requests    events made in the parent
     usage       memory, CPU, limits of a worker
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from rtbridge.app import Runtime
@@ -10,13 +10,13 @@ from rtbridge.bridge import Reply
 from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.events import METHODS, Call, Headers
 from rtbridge.handler import Refused
+from rtbridge.workers.duty import Duty
 from rtbridge.workers.framed_api import FramedApi
 from rtbridge.workers.framed_stores import FramedStores
 from rtbridge.workers.frames import (
     MAX_PAYLOAD,
     ROUTES,
     Answer,
-    ApiReply,
     Ask,
     Cancel,
     Credit,
@@ -24,12 +24,7 @@ from rtbridge.workers.frames import (
     EndStreams,
     Incoming,
     LazyPairs,
-    Ping,
-    Pong,
     Refuse,
-    Retire,
-    Serving,
-    StoreReply,
     StreamEnd,
     ToWorker,
     clean,
@@ -43,7 +38,7 @@ log = logging.getLogger("rtbridge.workers")
 _LOOK: Final = 0.05
 
 
-class Answerer:
+class Answerer(Duty):
     """The calls of one link.
 
     Args:
@@ -57,14 +52,9 @@ class Answerer:
     def __init__(
         self, runtime: Runtime, link: Link, api: FramedApi | None = None, stores: FramedStores | None = None
     ) -> None:
-        self._runtime = runtime
-        self._link = link
-        self._api = api
-        self._stores = stores
-        self._loop = asyncio.get_running_loop()
+        super().__init__(runtime, link, api, stores)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._streams: dict[int, Outgoing] = {}
-        self._background: set[asyncio.Task[Any]] = set()
         unary = runtime.handler.unary
         #: By route; None for streams.
         self._answers: list[Callable[[bytes, Call], Awaitable[Reply]] | None] = [
@@ -79,12 +69,6 @@ class Answerer:
         match frame:
             case Cancel(id):
                 self._cancel(id)
-            case Ping():
-                self._link.send(Pong())
-            case ApiReply() if self._api is not None:
-                self._api.reply(frame)
-            case StoreReply() if self._stores is not None:
-                self._stores.reply(frame)
             case Credit(id, count):
                 if (stream := self._streams.get(id)) is not None:
                     stream.credit(count)
@@ -93,24 +77,16 @@ class Answerer:
                     stream.incoming(body)
             case Refuse():
                 self._refused(frame)
-            case Serving():
-                self._keep(self._runtime.ready())
             case EndStreams():
                 self._runtime.bridge.end_streams()
             case _:
-                log.error("%s came out of turn", type(frame).__name__)
-
-    def retire(self, why: str) -> None:
-        """Ask to be replaced."""
-        self._link.send(Retire(clean(why)))
+                super().received(frame)
 
     def abandon(self) -> None:
         """The parent is gone: nobody waits for anything."""
         for task in list(self._tasks.values()):
             task.cancel()
-        for each in (self._api, self._stores):
-            if each is not None:
-                each.lost()
+        super().abandon()
 
     def _asked(self, frame: Ask) -> None:
         id = frame.id
@@ -190,14 +166,9 @@ class Answerer:
         if lease is None or not lease.busy:
             self._link.send(Ended(id))
         else:
-            self._keep(self._thread_ends(id, lease))
+            self.keep(self._thread_ends(id, lease))
 
     async def _thread_ends(self, id: int, lease: Any) -> None:
         while lease.busy:  # noqa: ASYNC110  # a thread that may never end tells nobody
             await asyncio.sleep(_LOOK)
         self._link.send(Ended(id))
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

@@ -21,7 +21,9 @@ from rtbridge.hooks import Threads
 from rtbridge.loops import run as run_loop
 from rtbridge.plugins.kv import in_memory
 from rtbridge.stores.remote import RemoteStore
+from rtbridge.workers.acceptor import Acceptor
 from rtbridge.workers.answerer import Answerer
+from rtbridge.workers.duty import Duty
 from rtbridge.workers.framed_api import FramedApi
 from rtbridge.workers.framed_stores import FramedStores
 from rtbridge.workers.frames import (
@@ -42,6 +44,9 @@ log = logging.getLogger("rtbridge.workers")
 
 #: Seconds that a worker has to end in order when its parent is gone.
 _ORPHANED: Final = 5.0
+
+#: Seconds of these in which requests may end.
+_FAREWELL: Final = 3.0
 
 #: Seconds between two looks at threads, and for which a hook has to go on after its event to count as one that does
 #: not return.
@@ -91,7 +96,8 @@ class _Child:
         self._over = asyncio.Event()
         self._api: FramedApi | None = None
         self._stores: FramedStores | None = None
-        self._answerer: Answerer | None = None
+        self._duty: Duty | None = None
+        self._orphaned = False
 
     async def live(self, link: Link) -> int:
         """From the parent's first word to the end; the result is the process's exit code."""
@@ -101,23 +107,42 @@ class _Child:
             return 1  # the parent left before it said a word
         sys.path[:] = start.path
         config: Config = pickle.loads(start.config)  # noqa: S301  # from our own parent, over a socket nobody else has
-        logs.setup(config.logs.level, config.logs.encoding, worker=start.number)
+        logs.setup(
+            config.logs.level, config.logs.encoding, worker=start.number, mode="http" if start.mode == "http" else ""
+        )
         try:
             runtime = await self._boot(link, config, lazy=start.lazy)
+            duty = self._duty = await self._begin(link, runtime, start)
         except SetupError as exc:
             link.send(Failed(clean(str(exc))))
             return exc.exit_code
-        answerer = self._answerer = Answerer(runtime, link, self._api, self._stores)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, answerer.retire, "it got SIGTERM")
-        runtime.bridge.on_reset_failed = lambda: answerer.retire("a reset() failed")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, duty.retire, "it got SIGTERM")
         link.send(Ready(runtime.listing(), [clean(line) for line in runtime.warnings()]))
-        supervisor = config.centrifuge.pool.supervisor
-        exec_ttl = 0.0 if supervisor is None else supervisor.exec_ttl
-        watching = asyncio.create_task(_watch_threads(runtime.bridge.threads, answerer, exec_ttl))
         await self._over.wait()
-        watching.cancel()
+        await duty.end(_FAREWELL if self._orphaned else config.rtbridge.drain_timeout)
         await runtime.shutdown()
         return 0
+
+    async def _begin(self, link: Link, runtime: Runtime, start: Start) -> Duty:
+        """What is done from now on.
+
+        Raises:
+            PluginError: The application that it is for does not start.
+
+        """
+        if start.mode == "http":
+            os.set_inheritable(start.listener, False)
+            listener = socket.socket(fileno=start.listener)
+            acceptor = Acceptor(runtime, link, listener, self._api, self._stores)
+            self._duty = acceptor  # what its start asks the parent is answered
+            await acceptor.start()
+            return acceptor
+        answerer = Answerer(runtime, link, self._api, self._stores)
+        runtime.bridge.on_reset_failed = lambda: answerer.retire("a reset() failed")
+        supervisor = runtime.config.centrifuge.pool.supervisor
+        exec_ttl = 0.0 if supervisor is None else supervisor.exec_ttl
+        answerer.keep(_watch_threads(runtime.bridge.threads, answerer, exec_ttl))
+        return answerer
 
     async def _boot(self, link: Link, config: Config, *, lazy: bool) -> Runtime:
         stores = self._stores = FramedStores(link)
@@ -135,15 +160,16 @@ class _Child:
     def parted(self) -> None:
         """The parent is gone."""
         self._start.cancel()
-        if self._answerer is not None:
-            self._answerer.abandon()
+        self._orphaned = True
+        if self._duty is not None:
+            self._duty.abandon()
         self._over.set()
 
     def received(self, frames: list[ToWorker]) -> None:
         """Frames came."""
         for frame in frames:
-            if self._answerer is not None and not isinstance(frame, Drain):
-                self._answerer.received(frame)
+            if self._duty is not None and not isinstance(frame, Drain):
+                self._duty.received(frame)
             elif isinstance(frame, Drain):
                 self._over.set()
             elif isinstance(frame, ApiReply) and self._api is not None:
@@ -155,7 +181,7 @@ class _Child:
             # What is said to workers at large means nothing to one that is not ready.
 
 
-async def _watch_threads(threads: Threads, answerer: Answerer, exec_ttl: float) -> None:
+async def _watch_threads(threads: Threads, answerer: Duty, exec_ttl: float) -> None:
     """Ask for a successor when hooks that do not return have taken a thread for too long, or most of them."""
     while True:
         await asyncio.sleep(_LOOK)

@@ -8,7 +8,7 @@ Both ends are rtbridge of one version, started from one file, so there is no neg
 
     parent → worker   Start, Serving, Ask, Refuse, Cancel, Incoming, Credit, Ping, EndStreams, Drain,
                       ApiReply, StoreReply
-    worker → parent   Ready, Failed, Answer, Ended, Item, StreamEnd, Credit, Pong, Retire, ApiCall, StoreCall
+    worker → parent   Ready, Failed, Answer, Ended, Item, StreamEnd, Credit, Pong, Load, Retire, ApiCall, StoreCall
 
 Times are absolute, in seconds of the system's monotonic clock, which all processes of a machine share.
 """
@@ -42,6 +42,10 @@ class FrameError(RtbridgeError):
     """The other end sent what is no batch of frames."""
 
 
+#: What workers do: answer events that the parent hands to them, or HTTP requests of connections that they take.
+Mode: TypeAlias = Literal["centrifuge", "http"]
+
+
 class Start(msgspec.Struct, array_like=True, frozen=True, tag=1):
     """What a worker is to be.
 
@@ -49,7 +53,9 @@ class Start(msgspec.Struct, array_like=True, frozen=True, tag=1):
         number: Which of the workers it is, from 1 on.
         config: The configuration, pickled.
         path: ``sys.path``.
-        lazy: Whether plugins boot with the first event.
+        lazy: Whether plugins boot with the first event or request.
+        mode: What it does.
+        listener: The number of the socket that it takes connections from; negative for none.
 
     """
 
@@ -57,6 +63,8 @@ class Start(msgspec.Struct, array_like=True, frozen=True, tag=1):
     config: bytes
     path: list[str]
     lazy: bool
+    mode: Mode = "centrifuge"
+    listener: int = -1
 
 
 class Serving(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -155,7 +163,10 @@ class ApiReply(msgspec.Struct, array_like=True, frozen=True, tag=9):
 
 
 class EndStreams(msgspec.Struct, array_like=True, frozen=True, tag=10):
-    """End every stream, so that clients subscribe again somewhere else."""
+    """End every stream, so that clients subscribe again somewhere else.
+
+    One that takes connections takes no more of them, ends its requests, and says with :class:`Load` when it has.
+    """
 
 
 class Drain(msgspec.Struct, array_like=True, frozen=True, tag=11):
@@ -245,6 +256,21 @@ class StoreCall(msgspec.Struct, array_like=True, frozen=True, tag=30):
     arguments: bytes
 
 
+class Load(msgspec.Struct, array_like=True, frozen=True, tag=31):
+    """What a worker does that takes connections; sent when that has changed, every second at most.
+
+    Attributes:
+        jobs: Requests that it was given.
+        held: Requests that it holds.
+        over: Whether it was told to end them, and has.
+
+    """
+
+    jobs: int
+    held: int
+    over: bool = False
+
+
 class Retire(msgspec.Struct, array_like=True, frozen=True, tag=29):
     """The worker asks to be replaced."""
 
@@ -254,7 +280,9 @@ class Retire(msgspec.Struct, array_like=True, frozen=True, tag=29):
 ToWorker: TypeAlias = (
     Start | Serving | Ask | Refuse | Cancel | Incoming | Credit | Ping | ApiReply | StoreReply | EndStreams | Drain
 )
-ToParent: TypeAlias = Ready | Failed | Answer | Ended | Item | StreamEnd | Credit | Pong | ApiCall | StoreCall | Retire
+ToParent: TypeAlias = (
+    Ready | Failed | Answer | Ended | Item | StreamEnd | Credit | Pong | ApiCall | StoreCall | Load | Retire
+)
 Frame: TypeAlias = ToWorker | ToParent | AskOut
 
 TO_WORKER: Final = msgspec.msgpack.Decoder(list[ToWorker])

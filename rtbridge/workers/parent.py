@@ -1,4 +1,4 @@
-"""The process that owns the sockets: what listens talks to its pool, and hooks run in its workers."""
+"""The process that owns the sockets: what listens talks to its pools, and hooks run in their workers."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rtbridge import listening
 from rtbridge.api.remote import Answered, answered
-from rtbridge.app import Listing, environment_of
+from rtbridge.app import Listing, Runtime, environment_of, runtime_of
 from rtbridge.config import Address, Config
 from rtbridge.config.fields import Section
 from rtbridge.denial import Denials
@@ -19,11 +19,12 @@ from rtbridge.readiness import Readiness
 from rtbridge.stores import Store
 from rtbridge.stores.remote import Performed, perform
 from rtbridge.transport.base import Transport
-from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply, Start, StoreCall, StoreReply, clean
+from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply, Mode, Ready, Start, StoreCall, StoreReply, clean
 from rtbridge.workers.pool import Pool
 from rtbridge.workers.process import Worker
 from rtbridge.workers.supervisor import Supervisor
 from rtbridge.workers.usage import WorkerInfo
+from rtbridge.workers.web import Web
 
 log = logging.getLogger("rtbridge.workers")
 
@@ -37,7 +38,9 @@ RESTART: Final = (
     "centrifuge.name",
     "centrifuge.pool.debug",
     "centrifuge.proxy_address",
-    "http",
+    "http.address",
+    "http.lazy_boot",
+    "http.pool.debug",
     "rpc",
     "rtbridge.embedded",
     "rtbridge.grpc_reflection",
@@ -76,6 +79,8 @@ class Parent:
         #: One for all workers: those of the memory driver.
         self.stores: dict[str, Store] = memory_stores(config)
         self._supervisor: Supervisor | None = None
+        self._web: Web | None = None
+        self._inner: Runtime | None = None  # serves HTTP in this process, where it has no workers
         self._swapping = asyncio.Lock()
         self._lazy = False
 
@@ -90,9 +95,28 @@ class Parent:
         return listening.addresses(self.config)
 
     def start(self, *, lazy: bool) -> None:
-        """Start the workers; :meth:`boot` waits for the first."""
+        """Start the workers; :meth:`boot` waits for the first.
+
+        Raises:
+            ListenError: The address of the HTTP server cannot be bound, which its workers have from here.
+            PluginError: With ``http.pool.debug``: a plugin cannot be imported or registered.
+
+        """
         self._lazy = lazy
         config = self.config
+        if config.http is not None and config.http.pool.debug:
+            self._inner = runtime_of(config, elsewhere=self.stores)
+        elif config.http is not None:
+            self._web = Web(
+                config,
+                self.readiness,
+                start=self._web_frame(config),
+                environment=self._environment(config, "http"),
+                api=self._api,
+                store=self._store,
+            )
+        if not listening.taking_events(config):
+            return  # nobody asks the hooks
         self._supervisor = Supervisor(
             self.handler,
             self.readiness,
@@ -109,8 +133,13 @@ class Parent:
         pickled, path, lazy = pickle.dumps(config), list(sys.path), self._lazy
         return lambda number: Start(number, pickled, path, lazy)
 
-    def _environment(self, config: Config) -> dict[str, str]:
-        return {**self._inherited, **environment_of(config)}
+    def _web_frame(self, config: Config) -> Callable[[int, int], Start]:
+        assert config.http is not None
+        pickled, path, lazy = pickle.dumps(config), list(sys.path), config.http.lazy_boot
+        return lambda number, listener: Start(number, pickled, path, lazy, "http", listener)
+
+    def _environment(self, config: Config, mode: Mode = "centrifuge") -> dict[str, str]:
+        return {**self._inherited, **environment_of(config, mode)}
 
     async def boot(self) -> Worker | None:
         """Wait until a worker has booted; with lazy workers there is nothing to wait for.
@@ -119,38 +148,57 @@ class Parent:
             PluginError: No worker boots.
 
         """
-        return None if self._lazy else await asyncio.shield(self.supervisor.first)
+        if self._inner is not None and not self._lazy:
+            await self._inner.boot()
+        return None if self._lazy or self._supervisor is None else await asyncio.shield(self.supervisor.first)
 
     def transports(self) -> list[Transport]:
         """Everything that the configuration asks to listen, not yet started."""
-        return listening.transports(self, bind_api=self._bind)
+        found = listening.transports(self, bind_api=self._bind)
+        if self._web is not None:
+            found.append(self._web)
+        elif self._inner is not None:
+            found.append(self._inner.web())
+        return found
 
     def _bind(self, serve: Callable[[str, Any], Any]) -> None:
         self.serve_api = serve
+        if self._inner is not None:
+            self._inner.api.bind(serve)
+
+    @property
+    def _supervisors(self) -> list[Supervisor]:
+        web = None if self._web is None else self._web.supervisor
+        return [each for each in (self._supervisor, web) if each is not None]
 
     async def ready(self) -> None:
         """Have ``on_ready`` hooks run, in every worker."""
-        self.supervisor.serving()
+        for each in self._supervisors:
+            each.serving()
+        if self._inner is not None:
+            await self._inner.ready()
 
     def listing(self) -> Listing | None:
         """What the workers serve, once one is ready."""
-        ready = self.supervisor.listing
+        ready = self._told()
         return None if ready is None else ready.listing
+
+    def _told(self) -> Ready | None:
+        return next((each.listing for each in self._supervisors if each.listing is not None), None)
 
     def warnings(self) -> Sequence[str]:
         """What the workers think that an operator should know, once one is ready."""
-        ready = self.supervisor.listing
+        ready = self._told()
         return () if ready is None else ready.warnings
 
     def workers(self) -> list[WorkerInfo]:
         """Every worker there is."""
-        return self.supervisor.snapshot()
+        return [worker for each in self._supervisors for worker in each.snapshot()]
 
     def restart_keys(self, config: Config) -> list[str]:
         """The keys of another configuration that only a restart brings into force, because they differ."""
-        found = [
-            path for path in changed(self._started, config) if any(f"{path}.".startswith(f"{key}.") for key in RESTART)
-        ]
+        keys = RESTART if self._inner is None else (*RESTART, "http")
+        found = [path for path in changed(self._started, config) if any(_within(path, key) for key in keys)]
         kept = set(in_memory(self._started)) & set(in_memory(config))
         return found + [f"kv.{name}" for name in sorted(kept) if self._started.kv[name] != config.kv[name]]
 
@@ -161,7 +209,7 @@ class Parent:
 
         Raises:
             PluginError: A successor does not start; the workers that were not replaced yet go on, with what they have.
-            TimeoutError: It takes longer than ``centrifuge.pool.reset_timeout``.
+            TimeoutError: It takes longer than ``reset_timeout`` of the pool.
 
         """
         async with self._swapping:
@@ -170,7 +218,8 @@ class Parent:
                 self._inherited = dict(environment)
             self._configure(config)
             try:
-                await self.supervisor.swap()
+                for each in self._supervisors:
+                    await each.swap()
             except BaseException:
                 self._inherited = inherited
                 self._configure(before)
@@ -181,12 +230,16 @@ class Parent:
         self.handler.configure(**_bounds(config))
         for name, store in memory_stores(config).items():
             self.stores.setdefault(name, store)  # what is in one that is there stays
-        self.supervisor.configure(
-            config.centrifuge.pool,
-            drain_timeout=config.rtbridge.drain_timeout,
-            start=self._first_frame(config),
-            environment=self._environment(config),
-        )
+        if self._supervisor is not None:
+            self._supervisor.configure(
+                config.centrifuge.pool,
+                drain_timeout=config.rtbridge.drain_timeout,
+                start=self._first_frame(config),
+                environment=self._environment(config),
+            )
+        if self._web is not None and config.http is not None:
+            start, environment = self._web_frame(config), self._environment(config, "http")
+            self._web.configure(config, start=start, environment=environment)
 
     async def stop(self, transports: Sequence[Transport]) -> None:
         """Close listeners, let what is under way end, bounded by ``drain_timeout``, and end the workers."""
@@ -201,8 +254,12 @@ class Parent:
 
     async def shutdown(self) -> None:
         """End the workers."""
+        if self._web is not None:
+            await self._web.stop(self.config.rtbridge.drain_timeout)
         if self._supervisor is not None:
             await self._supervisor.stop()
+        if self._inner is not None:
+            await self._inner.shutdown()
 
     def _store(self, worker: Worker, frame: StoreCall) -> None:
         """Do an operation of a hook's; the memory driver never waits."""
@@ -240,6 +297,11 @@ def _bounds(config: Config) -> dict[str, Any]:
         "max_queue_size": pool.max_queue_size,
         "allocate_timeout": pool.allocate_timeout,
     }
+
+
+def _within(path: str, key: str) -> bool:
+    """Whether a key that has changed is one of these, below one, or the section around one."""
+    return f"{path}.".startswith(f"{key}.") or f"{key}.".startswith(f"{path}.")
 
 
 def changed(before: object, after: object, path: str = "") -> list[str]:

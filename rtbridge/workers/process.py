@@ -31,6 +31,8 @@ from rtbridge.workers.frames import (
     EndStreams,
     Failed,
     Item,
+    Load,
+    Mode,
     Ping,
     Pong,
     Ready,
@@ -49,6 +51,9 @@ from rtbridge.workers.held import Deliver, Held, PoolStream
 from rtbridge.workers.link import Link
 
 log = logging.getLogger("rtbridge.workers")
+
+#: Mode → what its workers are called.
+LABELS: Final[Mapping[Mode, str]] = {"centrifuge": "worker", "http": "http worker"}
 
 State = Literal["starting", "ready", "blocked", "retiring", "ended"]
 
@@ -94,6 +99,7 @@ class Worker:
         watcher: Is told what happens.
         deadlines: Of all calls of the pool.
         exec_ttl: Seconds that one call may take; 0 for no bound.
+        mode: What it does.
 
     Attributes:
         load: Calls that it holds, and those promised to it.
@@ -109,8 +115,11 @@ class Worker:
 
     """
 
-    def __init__(self, number: int, watcher: Watcher, deadlines: Deadlines, exec_ttl: float) -> None:
+    def __init__(
+        self, number: int, watcher: Watcher, deadlines: Deadlines, exec_ttl: float, mode: Mode = "centrifuge"
+    ) -> None:
         self.number = number
+        self.mode: Mode = mode
         self.load = 0
         self.jobs = 0
         self.since = time.monotonic()
@@ -147,9 +156,10 @@ class Worker:
         await self.attach(ours)
         with theirs:
             # A session of its own: Ctrl-C in a terminal is for the parent, which ends its workers in order.
+            given = (theirs.fileno(),) if start.listener < 0 else (theirs.fileno(), start.listener)
             self.process = subprocess.Popen(  # noqa: ASYNC220, S603  # a few ms; ourselves, with numbers
                 [sys.executable, "-P", str(_PROGRAM), str(theirs.fileno()), str(start.number)],
-                pass_fds=(theirs.fileno(),),
+                pass_fds=given,
                 stdin=subprocess.DEVNULL,
                 env=dict(environment),
                 start_new_session=True,
@@ -167,12 +177,17 @@ class Worker:
         return 0 if self.process is None else self.process.pid
 
     @property
+    def busy(self) -> bool:
+        """Whether there is something that it has to end; one that takes connections says so itself."""
+        return self.load > 0 or self.mode == "http"
+
+    @property
     def streams(self) -> int:
         """Streams that it feeds."""
         return len(self._streams)
 
     def __repr__(self) -> str:
-        return f"worker {self.number} (process {self.pid})"
+        return f"{LABELS[self.mode]} {self.number} (process {self.pid})"
 
     # Calls.
 
@@ -309,6 +324,12 @@ class Worker:
                 self._say_started(True)
             case Failed(why):
                 self.failed = why
+            case Load(jobs, held, over):
+                if jobs != self.jobs:
+                    self.last_call = time.monotonic()
+                self.jobs, self.load = jobs, held
+                if over:
+                    self.emptied.set()
             case Retire(why):
                 self._watcher.retire(self, why)
             case Pong() | Answer():

@@ -3,20 +3,20 @@
 import asyncio
 import contextlib
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rtbridge.config import DynamicAllocator
 from rtbridge.config import Pool as Settings
 from rtbridge.config import Supervisor as Limits
+from rtbridge.deadlines import Deadlines
 from rtbridge.errors import PluginError
 from rtbridge.readiness import Readiness
-from rtbridge.workers.frames import ApiCall, Start, StoreCall
-from rtbridge.workers.pool import Pool
-from rtbridge.workers.process import Watcher, Worker
+from rtbridge.workers.frames import ApiCall, Mode, Start, StoreCall
+from rtbridge.workers.process import LABELS, Watcher, Worker
+from rtbridge.workers.slots import NotStarted, Slot, pause, workers_of
 from rtbridge.workers.usage import Usage, WorkerInfo
 
 log = logging.getLogger("rtbridge.workers")
@@ -27,55 +27,53 @@ _WELL: Final = 3.0
 #: Failures in a row after which there is a crash loop.
 _LOOP: Final = 3
 
-#: Seconds before another try: none after the first failure, then this, doubled each time up to the bound.
-_BACKOFF: Final = 0.1
-_BACKOFF_MAX: Final = 5.0
-
 #: Seconds between two pings, and for which a worker may owe an answer.
 _PING: Final = 1.0
 _SILENT: Final = 10.0
 
 
-class _NotStarted(Exception):
-    """A worker did not become ready.
+class Rotation(Protocol):
+    """The workers that take calls or requests, and what becomes of those that none takes.
 
-    Args:
-        why: The reason, for people.
-        final: Whether the worker itself said so: its plugins do not load or boot.
+    Attributes:
+        deadlines: Of the calls that workers hold.
+        crowded: Called when a call has to wait although workers are there.
 
     """
 
-    def __init__(self, why: str, *, final: bool = False) -> None:
-        super().__init__(why)
-        self.final = final
-
-
-class _Slot:
-    """The place of one worker."""
-
-    def __init__(self, number: int, *, extra: bool = False) -> None:
-        self.number = number
-        self.extra = extra
-        self.worker: Worker | None = None
-        self.failures = 0
-        self.lock = asyncio.Lock()
-        self.task: asyncio.Task[None] | None = None
-        self.booted = False
-        self.closed = False
+    deadlines: Deadlines
+    crowded: Callable[[], None]
 
     @property
-    def who(self) -> str:
-        """Its name among the reasons for not being ready."""
-        return f"worker {self.number}"
+    def waiting(self) -> int:
+        """Calls that wait for a worker."""
+        ...
+
+    def join(self, worker: Worker) -> None:
+        """This one takes some, too."""
+        ...
+
+    def leave(self, worker: Worker) -> None:
+        """This one takes no new ones."""
+        ...
+
+    def freed(self) -> None:
+        """Some worker has one call less."""
+        ...
+
+    def give_up(self, why: str) -> None:
+        """No worker is to be expected soon, so who waits need not; "" takes it back."""
+        ...
 
 
 class Supervisor:
     """The workers of one pool.
 
     Args:
-        pool: Hands calls to them.
+        pool: The workers that are ready.
         readiness: Is told when not all is well.
-        settings: The section ``centrifuge.pool``.
+        settings: The section ``centrifuge.pool`` or ``http.pool``.
+        mode: What the workers do.
         drain_timeout: Seconds that a worker gets to end the calls that it holds.
         start: Makes the first frame for a worker, by its number.
         environment: Of the workers.
@@ -86,10 +84,11 @@ class Supervisor:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Rotation,
         readiness: Readiness,
         settings: Settings,
         *,
+        mode: Mode = "centrifuge",
         drain_timeout: float,
         start: Callable[[int], Start],
         environment: Mapping[str, str],
@@ -97,9 +96,11 @@ class Supervisor:
         store: Callable[[Worker, StoreCall], None],
     ) -> None:
         self._pool = pool
+        self._mode: Mode = mode
+        self._label = LABELS[mode]
         self._readiness = readiness
         self.configure(settings, drain_timeout=drain_timeout, start=start, environment=environment)
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._workers: set[Worker] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -147,12 +148,12 @@ class Supervisor:
         """
         self._lazy = lazy
         for number in range(1, workers_of(self._settings) + 1):
-            self._add(_Slot(number))
+            self._add(Slot(number, self._mode))
         self._tell_booting()
         self._keep(self._pinging())
         self._keep(self._watching())
 
-    def _add(self, slot: _Slot) -> None:
+    def _add(self, slot: Slot) -> None:
         self._slots.append(slot)
         slot.task = self._keep(self._fill(slot))
 
@@ -163,21 +164,21 @@ class Supervisor:
             if slot.worker is not None:
                 slot.worker.serving()
 
-    async def _spawn(self, slot: _Slot) -> Worker:
+    async def _spawn(self, slot: Slot) -> Worker:
         """A worker that is ready.
 
         Raises:
-            _NotStarted: It is not.
+            NotStarted: It is not.
 
         """
-        worker = Worker(slot.number, self._watcher, self._pool.deadlines, self._limits.exec_ttl)
+        worker = Worker(slot.number, self._watcher, self._pool.deadlines, self._limits.exec_ttl, self._mode)
         self._workers.add(worker)
         try:
             await worker.start(self._start(slot.number), self._environment)
         except BaseException as exc:
             self._workers.discard(worker)
             if isinstance(exc, OSError):
-                raise _NotStarted(f"it cannot be started: {exc.strerror}") from exc
+                raise NotStarted(f"it cannot be started: {exc.strerror}") from exc
             raise
         timeout = self._settings.allocate_timeout
         try:
@@ -190,26 +191,26 @@ class Supervisor:
             worker.kill("rtbridge stops")
             raise
         if not ready:
-            raise _NotStarted(worker.why, final=bool(worker.failed))
+            raise NotStarted(worker.why, final=bool(worker.failed))
         return worker
 
-    async def _fill(self, slot: _Slot) -> None:
+    async def _fill(self, slot: Slot) -> None:
         """Give the slot a worker that takes calls, and try until it has one."""
         while not (self._stopping or slot.closed):
-            await asyncio.sleep(_pause(slot.failures))
+            await asyncio.sleep(pause(slot.failures))
             async with slot.lock:
                 if slot.worker is not None and slot.worker.state == "ready" and not slot.worker.wanted:
                     break  # a reload came first
                 try:
                     worker = await self._spawn(slot)
-                except _NotStarted as exc:
+                except NotStarted as exc:
                     self._failure(slot, str(exc), final=exc.final)
                 else:
                     self._install(slot, worker)
                     break
         slot.task = None
 
-    def _install(self, slot: _Slot, worker: Worker) -> None:
+    def _install(self, slot: Slot, worker: Worker) -> None:
         """Have a worker that is ready take the place of the one before."""
         before, slot.worker = slot.worker, worker
         slot.booted = True
@@ -229,35 +230,37 @@ class Supervisor:
         if worker.state == "ended":
             self._ended(worker)
 
-    def _well(self, slot: _Slot, worker: Worker) -> None:
+    def _well(self, slot: Slot, worker: Worker) -> None:
         if slot.worker is worker and worker.state != "ended":
             slot.failures = 0
             self._readiness.release(slot.who)
 
-    def _failure(self, slot: _Slot, why: str, *, final: bool = False) -> None:
+    def _failure(self, slot: Slot, why: str, *, final: bool = False) -> None:
         slot.failures += 1
         if self._stopping:
             return
         if not (self._lazy or self.first.done()) and (final or slot.failures >= _LOOP):
             # A start is for finding out: what is wrong with a plugin now does not mend itself.
-            self.first.set_exception(PluginError(why if final else f"workers do not start: {why}"))
+            self.first.set_exception(PluginError(why if final else f"{self._label}s do not start: {why}"))
             return
-        text = f"worker {slot.number} failed: {why}"
-        log.error("%s; next try in %.1f s", text, _pause(slot.failures))
+        text = f"{slot.who} failed: {why}"
+        log.error("%s; next try in %.1f s", text, pause(slot.failures))
         if slot.failures >= _LOOP:
-            self._readiness.hold(slot.who, f"worker {slot.number} failed {slot.failures} times in a row: {why}")
+            self._readiness.hold(slot.who, f"{slot.who} failed {slot.failures} times in a row: {why}")
         self._pool.give_up(text if slot.failures > 1 else "")  # a first failure is tried again at once
 
     def _tell_booting(self) -> None:
         missing = sum(1 for slot in self._slots if not (slot.booted or slot.extra))
         if missing:
-            self._readiness.hold("boot", f"{missing} of {len(self._slots)} workers have not started yet")
+            self._readiness.hold(
+                f"{self._label}s boot", f"{missing} of {len(self._slots)} {self._label}s have not started yet"
+            )
         else:
-            self._readiness.release("boot")
+            self._readiness.release(f"{self._label}s boot")
 
     # What workers do.
 
-    def _slot(self, worker: Worker) -> _Slot | None:
+    def _slot(self, worker: Worker) -> Slot | None:
         return next((slot for slot in self._slots if slot.worker is worker), None)
 
     def _freed(self, worker: Worker) -> None:
@@ -277,9 +280,9 @@ class Supervisor:
 
     def _tell_ready(self) -> None:
         if any(slot.worker is not None and slot.worker.state == "ready" for slot in self._slots) or self._stopping:
-            self._readiness.release("workers")
+            self._readiness.release(f"{self._label}s")
         elif self.first.done():
-            self._readiness.hold("workers", "no worker is ready")
+            self._readiness.hold(f"{self._label}s", f"no {self._label} is ready")
 
     def _hung(self, worker: Worker, why: str) -> None:
         """A worker whose calls do not end takes no new ones; the others that it holds have until their deadlines."""
@@ -302,18 +305,24 @@ class Supervisor:
         worker.retire()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_timeout):
-                if worker.load:
+                if worker.busy:
                     await worker.emptied.wait()
         if worker.hung:
             worker.kill("its calls do not end")
         worker.drain()
         await self._over(worker)
 
-    async def _over(self, worker: Worker) -> None:
-        """Wait for the end of a worker that was told to end; kill it where it does not."""
+    async def _over(self, worker: Worker, draining: float = 0.0) -> None:
+        """Wait for the end of a worker that was told to end; kill it where it does not.
+
+        Args:
+            worker: The worker.
+            draining: Seconds that it has before that, to end what it holds.
+
+        """
         timeout = self._settings.destroy_timeout
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(draining + timeout):
                 await asyncio.shield(worker.gone)
         except TimeoutError:
             worker.kill(f"it did not end within destroy_timeout ({timeout:g} s)")
@@ -376,8 +385,8 @@ class Supervisor:
         extras = sum(slot.extra for slot in self._slots)
         if not self._pool.waiting or self._stopping or extras >= allocator.max_workers:
             return
-        slot = _Slot(self._free_number(), extra=True)
-        log.info("every worker is busy: worker %d is started beside them", slot.number)
+        slot = Slot(self._free_number(), self._mode, extra=True)
+        log.info("every worker is busy: %s is started beside them", slot.who)
         self._add(slot)
         pause = 1 / allocator.spawn_rate
         self._growing = asyncio.get_running_loop().call_later(pause, self._grow, allocator)
@@ -392,10 +401,10 @@ class Supervisor:
             self._crowded_at = now
         for slot in [slot for slot in self._slots if slot.extra]:
             if allocator is None or now - self._crowded_at >= allocator.idle_timeout:
-                log.info("worker %d is not needed any more", slot.number)
+                log.info("%s is not needed any more", slot.who)
                 self._close(slot)
 
-    def _close(self, slot: _Slot) -> None:
+    def _close(self, slot: Slot) -> None:
         slot.closed = True
         self._slots.remove(slot)
         self._readiness.release(slot.who)
@@ -421,7 +430,7 @@ class Supervisor:
             for slot in [slot for slot in self._slots if slot not in surplus]:
                 await self._swap_one(slot)
             for _ in range(len(regular), wanted):
-                slot = _Slot(self._free_number())
+                slot = Slot(self._free_number(), self._mode)
                 self._slots.append(slot)
                 try:
                     await self._swap_one(slot)
@@ -431,12 +440,12 @@ class Supervisor:
             for slot in surplus:
                 self._close(slot)
 
-    async def _swap_one(self, slot: _Slot) -> None:
+    async def _swap_one(self, slot: Slot) -> None:
         async with slot.lock:
             try:
                 worker = await self._spawn(slot)
-            except _NotStarted as exc:
-                raise PluginError(str(exc) if exc.final else f"worker {slot.number} does not start: {exc}") from exc
+            except NotStarted as exc:
+                raise PluginError(str(exc) if exc.final else f"{slot.who} does not start: {exc}") from exc
             slot.failures = 0
             self._readiness.release(slot.who)
             self._install(slot, worker)
@@ -465,8 +474,10 @@ class Supervisor:
             worker.end_streams()
 
     async def stop(self) -> None:
-        """End all workers: none when it returns."""
+        """End all workers: none when it returns. Those that have requests end them first."""
         self._stopping = True
+        if self.first.done():
+            self.first.exception()  # nobody may have asked
         for slot in self._slots:
             slot.closed = True
         for task in list(self._tasks):
@@ -476,25 +487,11 @@ class Supervisor:
         for worker in list(self._workers):
             if worker.pid:
                 worker.drain()
-        await asyncio.gather(*(self._over(worker) for worker in list(self._workers) if worker.pid))
+        draining = self._drain_timeout if self._mode == "http" else 0.0
+        await asyncio.gather(*(self._over(worker, draining) for worker in list(self._workers) if worker.pid))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _pause(failures: int) -> float:
-    """Seconds before another try."""
-    return min(_BACKOFF * 2 ** min(failures - 2, 16), _BACKOFF_MAX) if failures > 1 else 0.0
-
-
-def workers_of(settings: Settings) -> int:
-    """How many workers the settings ask for."""
-    if settings.num_workers:
-        return settings.num_workers
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1

@@ -7,6 +7,7 @@ import msgspec
 import psutil
 
 from rtbridge.config import Supervisor as Limits
+from rtbridge.workers.frames import Mode
 from rtbridge.workers.process import State, Worker
 
 _MEGABYTE: Final = 1024**2
@@ -16,6 +17,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One worker, for people.
 
     Attributes:
+        mode: What it does: centrifuge or http.
         number: Which one, from 1 on; a worker that is being replaced and its successor have the same.
         pid: Its process.
         state: starting, ready, blocked (its loop does not turn), retiring (no new calls).
@@ -28,6 +30,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     """
 
+    mode: Mode
     number: int
     pid: int
     state: State
@@ -67,11 +70,12 @@ class Usage:
         """The worker, for people."""
         memory, cpu = self.of(worker)
         return WorkerInfo(
+            mode=worker.mode,
             number=worker.number,
             pid=worker.pid,
             state=worker.state,
             jobs=worker.jobs,
-            held=len(worker.held),
+            held=worker.load if worker.mode == "http" else len(worker.held),
             streams=worker.streams,
             memory=memory,
             cpu=round(cpu, 2),

@@ -1,5 +1,6 @@
 """What the commands say of the HTTP server for browsers, and of the embedded server beside it."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from rtbridge.cli.describe import url
+from tests.cli.test_control import _alive, until
 
 CONFIG = """
     http: {address: "127.0.0.1:0", middleware: [static], static: {dir: web}}
@@ -72,3 +74,61 @@ def test_check_says_the_same(page: Any, invoke: Callable[..., Any]) -> None:
 def test_an_address_as_a_browser_takes_it(address: str, shown: str) -> None:
     """Every interface is no place to go to; this machine is one of them."""
     assert url(address) == shown
+
+
+SHOP = """
+    import os
+    from rtbridge.http import Site
+
+    app = Site()
+
+    @app.get("/")
+    async def pid(request): return str(os.getpid())
+"""
+
+
+@pytest.fixture
+def shop(project: Any) -> Any:
+    """A project with an application, and nothing else that listens but the control RPC."""
+    project.write("shop.py", SHOP)
+    project.config(
+        f"""
+        http: {{address: "127.0.0.1:0", app: "shop:app", pool: {{num_workers: 2}}}}
+        rpc: {{listen: "unix://{project.folder}/rpc.sock"}}
+        rtbridge: {{entry_points: false}}
+        """
+    )
+    return project
+
+
+def test_http_workers(shop: Any, serve: Callable[..., Any], invoke: Callable[..., Any]) -> None:
+    """Shown, replaced and ended like others; those of a parent that is killed end by themselves."""
+    process = serve()
+    process.shows("^workers  2 for HTTP$")
+    address = process.address("web")
+    found = invoke("workers")
+    lines = found.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["http", "1"], ["http", "2"]]
+    before = {int(line.split()[2]) for line in lines[1:3]}
+    assert int(httpx.get(address, trust_env=False).text) in before
+    assert invoke("reload").stdout == "reloaded: 2 workers take calls\n"
+    pid = int(httpx.get(address, trust_env=False).text)
+    assert pid not in before
+    process.signal(signal.SIGKILL)
+    process.end()
+    until(lambda: not _alive(pid), "the worker outlives its parent")
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("http.pool.debug=true", "workers  HTTP in this process"),
+        ("centrifuge.pool.debug=true", "workers  none: everything in one process"),
+        ('rtbridge.http_proxy.address="127.0.0.1:0"', "workers  2 for events, 2 for HTTP"),
+    ],
+)
+def test_check_says_where_http_runs(shop: Any, invoke: Callable[..., Any], option: str, text: str) -> None:
+    workers = ["-o", "centrifuge.pool.num_workers=2", "-o", "centrifuge.proxy_address=null"]
+    found = invoke("check", "-o", option, *([] if option.startswith("centrifuge") else workers))
+    assert found.exit_code == 0, found.stderr
+    assert text in found.stdout.splitlines()

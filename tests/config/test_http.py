@@ -107,12 +107,12 @@ def test_offline_looks_at_no_folder(tmp_path: Path) -> None:
             "{address: 'h:1', headers: {cors: {allowed_methods: 'GET,,PUT'}}}",
             "http.headers.cors.allowed_methods: found a string 'GET,,PUT', allowed: words, with commas between them",
         ),
-        ("{address: 'h:1', pool: {debug: true}}", "http.pool: not implemented in rtbridge VERSION; remove it"),
         ("{address: 'h:1', ssl: {}}", "http.ssl: not implemented in rtbridge VERSION; remove it"),
         (
             "{address: 'h:1', adress: x}",
-            "http.adress: unknown key, allowed: address, app, lazy_boot, debug, internal_error_code, max_request_size, "
-            "access_logs, middleware, static, headers, sendfile, trusted_subnets, uploads; did you mean address?",
+            "http.adress: unknown key, allowed: address, app, lazy_boot, debug, pool, internal_error_code, "
+            "max_request_size, access_logs, middleware, static, headers, sendfile, trusted_subnets, uploads; did you "
+            "mean address?",
         ),
     ],
 )
@@ -217,3 +217,17 @@ def test_the_schema_knows_it(tmp_path: Path) -> None:
     for bad in bads:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"version": "3", "http": bad}, schema)
+
+
+def test_keys_of_the_pool_without_effect(tmp_path: Path) -> None:
+    """Each says so; the others are those of centrifuge.pool."""
+    pool = {"num_workers": 3, "max_queue_size": 5, "stream_timeout": "1s", "dynamic_allocator": {}, "command": "php x"}
+    loaded = parse_config({"version": "3", "http": {"address": "h:1", "pool": pool}}, base_dir=tmp_path)
+    assert loaded.config.http is not None
+    assert loaded.config.http.pool.num_workers == 3
+    assert [line.split(": ")[1] for line in loaded.notices] == [
+        "http.pool.command",
+        "http.pool.max_queue_size",
+        "http.pool.stream_timeout",
+        "http.pool.dynamic_allocator",
+    ]

@@ -30,6 +30,7 @@ from rtbridge.workers.frames import (
     Incoming,
     Item,
     LazyPairs,
+    Load,
     Ping,
     Pong,
     Ready,
@@ -102,6 +103,7 @@ TO_PARENTS = st.one_of(
     st.builds(Pong),
     st.builds(ApiCall, _ids, _text, _bytes),
     st.builds(StoreCall, _ids, _text, _text, _bytes),
+    st.builds(Load, _ids, _ids, st.booleans()),
     st.builds(Retire, _text),
 )
 

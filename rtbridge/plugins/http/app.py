@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,9 +14,11 @@ from rtbridge.plugins.http.bodies import Bodies
 from rtbridge.plugins.http.guard import Guard
 from rtbridge.plugins.http.headers import Added, gzipped
 from rtbridge.plugins.http.hosted import Hosted
+from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
 from rtbridge.plugins.http.relay import ENDING
+from rtbridge.plugins.http.routes import Booted, Routes
 from rtbridge.plugins.http.sendfile import Sent
 from rtbridge.plugins.http.static import Files
 from rtbridge.plugins.http.uploads import Extensions
@@ -24,27 +26,46 @@ from rtbridge.plugins.http.uploads import Extensions
 log = logging.getLogger("rtbridge.http")
 
 
-def http_app(config: Config, *, state: Mapping[str, Any] | None = None, clock: Clock = SYSTEM_CLOCK) -> "Application":
+def http_app(
+    config: Config,
+    *,
+    state: Mapping[str, Any] | None = None,
+    routes: Sequence[Any] = (),
+    boot: Callable[[], Awaitable[object]] | None = None,
+    requests: Requests | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> "Application":
     """The application of the ``http`` section, which any ASGI server can run.
 
     ``GET /config.json`` tells a page the application's name and the address of each transport of the realtime server:
     ``{"name": "chat", "websocket": "ws://127.0.0.1:8000/connection/websocket"}``; of the transports it has those that
-    are served. Files of ``http.static`` come next where its middleware stands; every other request is for the
-    application that ``http.app`` names.
+    are served. Files of ``http.static`` come next where its middleware stands; every other request is for the routes
+    of hooks, and then for the application that ``http.app`` names.
 
     Args:
         config: The configuration.
-        state: What handlers find in ``request.state``: ``{"api": api}``.
+        state: What handlers find in ``request.state``: ``{"api": api, "kv": kv}``.
+        routes: Those of hooks, on Starlette.
+        boot: Boots the plugins, before the first request is answered by a route or the application.
+        requests: Counts requests, and bounds their time.
         clock: Times requests and attempts to start.
 
     Raises:
         ConfigError: The configuration has no such section.
-        PluginError: The application cannot be imported, or an extra is missing.
+        PluginError: The application cannot be imported, an extra is missing, or a route is none.
 
     """
     if config.http is None:
         raise ConfigError("http: the section is missing")
-    return Application(config, config.http, state=state or {}, clock=clock)
+    return Application(
+        config,
+        config.http,
+        state=state or {},
+        routes=routes,
+        boot=boot,
+        requests=requests or Requests(),
+        clock=clock,
+    )
 
 
 class Application:
@@ -54,25 +75,47 @@ class Application:
         config: The configuration.
         settings: Its section ``http``.
         state: What handlers find in ``request.state``.
+        routes: Those of hooks, on Starlette.
+        boot: Boots the plugins; None where there are none.
+        requests: Counts requests, and bounds their time.
         clock: Times requests and attempts to start.
 
     Raises:
-        PluginError: The application cannot be imported, or an extra is missing.
+        PluginError: The application cannot be imported, an extra is missing, or a route is none.
 
     """
 
-    def __init__(self, config: Config, settings: Http, *, state: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        settings: Http,
+        *,
+        state: Mapping[str, Any],
+        routes: Sequence[Any],
+        boot: Callable[[], Awaitable[object]] | None,
+        requests: Requests,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._state = dict(state)
         self._ending: set[Callable[[], None]] = set()
         self._ended = False
+        self._requests = requests
         own = Own(config)
         uploads = None if settings.uploads is None else Extensions(settings.uploads)
         self._hosted = None if settings.app is None else Hosted(settings.app, lazy=settings.lazy_boot, clock=clock)
-        app: ASGIApp = _Last(own, self._hosted, files=settings.static is not None)
+        inner: ASGIApp | None = self._hosted
+        if routes:
+            inner = Routes(routes, inner or Missing(own, files=settings.static is not None))
+        if inner is not None and boot is not None:
+            inner = Booted(inner, boot)
+        app: ASGIApp = _Last(own, inner, files=settings.static is not None)
         for name in reversed(settings.middleware):
             app = _layer(name, app, settings, own)
-        self._app = Guard(Bodies(app, settings, own, uploads), settings, own, clock=clock)
+        app = requests.timed(Bodies(app, settings, own, uploads))
+        self._app = Guard(
+            app, settings, own, ending=lambda: self._ended, reset_failed=requests.reset_failed, clock=clock
+        )
 
     async def startup(self) -> None:
         """Start the application, unless it is one that starts with its first request.
@@ -88,7 +131,7 @@ class Application:
             await self._hosted.startup()
 
     def end(self) -> None:
-        """End the answers that would not end by themselves; later ones end at once."""
+        """End the answers that would not end by themselves, later ones at once, and each connection with its answer."""
         self._ended = True
         for finish in tuple(self._ending):
             finish()
@@ -108,7 +151,11 @@ class Application:
             return
         scope.setdefault("state", {}).update(self._state)
         scope.setdefault("extensions", {})[ENDING] = self._on_end
-        await self._app(scope, receive, send)
+        self._requests.begin()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests.end()
 
     def _on_end(self, finish: Callable[[], None]) -> Callable[[], None]:
         if self._ended:
@@ -136,16 +183,32 @@ class _Last:
     def __init__(self, own: Own, app: ASGIApp | None, *, files: bool) -> None:
         self._own = own
         self._app = app
-        self._files = files
+        self._missing = Missing(own, files=files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._own.is_told(scope) and (self._app is None or scope["method"] in READING):
             await self._own.send(self._own.told(scope), scope, receive, send)
-        elif self._app is not None:
-            await self._app(scope, receive, send)
         else:
-            reads = scope["method"] in READING or not self._files
-            await self._own.send(refusal(404 if reads else 405), scope, receive, send)
+            await (self._app or self._missing)(scope, receive, send)
+
+
+class Missing:
+    """The answer where there is none.
+
+    Args:
+        own: Sends it.
+        files: Whether files are served, so that other methods than those that read are known to be wrong.
+
+    """
+
+    def __init__(self, own: Own, *, files: bool) -> None:
+        self._own = own
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        reads = scope["method"] in READING or not self._files
+        await self._own.send(refusal(404 if reads else 405), scope, receive, send)
 
 
 def _layer(name: str, app: ASGIApp, settings: Http, own: Own) -> ASGIApp:

@@ -7,17 +7,23 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Http
 from rtbridge.errors import SetupError
-from rtbridge.isolation import RESETTABLE, reset_all
+from rtbridge.isolation import LAST_DUMP, RESETTABLE, reset_all
+from rtbridge.plugins.http.current import SCOPE
+from rtbridge.plugins.http.intime import Late
 from rtbridge.plugins.http.own import Own, refusal
 from rtbridge.transport.uvicorn import ABORT
 
 log = logging.getLogger("rtbridge.http")
 access = logging.getLogger("rtbridge.http.access")
+
+#: The page of Starlette's ServerErrorMiddleware, which FastAPI has, too.
+_BARE: Final = b"Internal Server Error"
 
 #: Seconds that a connection which was cut has to be gone.
 _GONE: Final = 1.0
@@ -30,12 +36,25 @@ class Guard:
         app: What answers requests.
         settings: The section ``http``.
         own: Sends the answers.
+        ending: Whether a connection is to end with the answer that begins on it.
+        reset_failed: Called when something that is ``resettable`` could not be reset.
         clock: Times requests.
 
     """
 
-    def __init__(self, app: ASGIApp, settings: Http, own: Own, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Http,
+        own: Own,
+        *,
+        ending: Callable[[], bool] = lambda: False,
+        reset_failed: Callable[[], None] = lambda: None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._app = app
+        self._ending = ending
+        self._reset_failed = reset_failed
         self._status = settings.internal_error_code
         self._debug = settings.debug
         self._own = own
@@ -44,7 +63,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, in one way or another."""
-        exchange = Exchange(receive, send)
+        exchange = (Shown if self._debug else Exchange)(receive, send, self._ending)
+        current = SCOPE.set(scope)
+        dumped = LAST_DUMP.set([] if self._debug else None)
         began = self._clock.monotonic() if self._access else 0.0
         try:
             try:
@@ -54,23 +75,25 @@ class Guard:
             except Exception as exc:
                 await self._failed(exc, exchange, scope)
             else:
+                await exchange.settle()
                 await self._ended(exchange, scope)
         finally:
             if self._access:
                 _tell(scope, exchange, self._clock.monotonic() - began)
-            if RESETTABLE:
-                await reset_all()
+            if RESETTABLE and not await reset_all():
+                self._reset_failed()
+            LAST_DUMP.reset(dumped)
+            SCOPE.reset(current)
 
     async def _failed(self, exc: Exception, exchange: "Exchange", scope: Scope) -> None:
         where = _words(scope)
-        if isinstance(exc, SetupError):  # it says who has to do what, and the traceback would not
+        if isinstance(exc, SetupError | Late):  # it says who has to do what, and the traceback would not
             log.error("%s: %s", where, exc)
         else:
             log.error("%s failed", where, exc_info=exc)
+        exchange.drop()
         if not exchange.started:
-            lines = traceback.format_exception(exc)
-            page = refusal(self._status, "".join(lines) if self._debug else None)
-            await self._own.send(page, scope, exchange.receive, exchange.send)
+            await self._answer(refusal(self._status, _explained(exc) if self._debug else None), exchange, scope)
         elif not exchange.complete and not await _cut(scope, exchange):
             raise exc
 
@@ -79,18 +102,23 @@ class Guard:
             return
         if not exchange.started:
             log.error("%s: the application did not answer", _words(scope))
-            await self._own.send(refusal(self._status), scope, exchange.receive, exchange.send)
+            await self._answer(refusal(self._status), exchange, scope)
         else:
             log.error("%s: the application did not end its answer", _words(scope))
             await _cut(scope, exchange)
+
+    async def _answer(self, page: Response, exchange: "Exchange", scope: Scope) -> None:
+        await self._own.send(page, scope, exchange.receive, exchange.send)
+        await exchange.settle()
 
 
 class Exchange:
     """A request and its answer, counted."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, ending: Callable[[], bool]) -> None:
         self._receive = receive
         self._send = send
+        self._ending = ending
         self.started = False
         self.complete = False
         self.gone = False
@@ -108,6 +136,8 @@ class Exchange:
         """Send the next part of the answer."""
         kind = message["type"]
         if kind == "http.response.start":
+            if self._ending():
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await self._send(message)
             self.started, self.status = True, message["status"]
             return
@@ -118,6 +148,41 @@ class Exchange:
             self.complete = not more
             return
         await self._send(message)
+
+    async def settle(self) -> None:
+        """Send what was held back."""
+
+    def drop(self) -> None:
+        """Forget what was held back."""
+
+
+class Shown(Exchange):
+    """An answer that is to show the exception, where the framework has sent a bare page and raises it then."""
+
+    def __init__(self, receive: Receive, send: Send, ending: Callable[[], bool]) -> None:
+        super().__init__(receive, send, ending)
+        self._held: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        """Send the next part of the answer, or hold a page back that may be replaced."""
+        if message["type"] == "http.response.start" and message["status"] == 500 and not self._held:
+            self._held.append(message)
+            return
+        if len(self._held) == 1 and message.get("body") == _BARE and not message.get("more_body"):
+            self._held.append(message)
+            return
+        await self.settle()
+        await super().send(message)
+
+    async def settle(self) -> None:
+        """Send what was held back."""
+        held, self._held = self._held, []
+        for message in held:
+            await super().send(message)
+
+    def drop(self) -> None:
+        """Forget what was held back."""
+        self._held.clear()
 
 
 async def _cut(scope: Scope, exchange: Exchange) -> bool:
@@ -133,6 +198,13 @@ async def _cut(scope: Scope, exchange: Exchange) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _explained(exc: Exception) -> str:
+    """What a developer wants to see: the traceback, and the last dump."""
+    text = "".join(traceback.format_exception(exc))
+    dumped = LAST_DUMP.get()
+    return f"{text}\nlast dump, {dumped[0]}\n" if dumped else text
 
 
 def _words(scope: Scope) -> str:

@@ -1,17 +1,21 @@
 """The ``http`` section on a socket, as one transport among others of a process."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from rtbridge.config import Address, Config
+from rtbridge.config import Config
 from rtbridge.plugins.http.app import Application, http_app
+from rtbridge.plugins.http.intime import Requests
 from rtbridge.transport.uvicorn import Connections, UvicornTransport
 
 #: Browsers connect again where a connection is gone; who sends or reads too slowly is let go.
 _CONNECTIONS: Final = Connections(
     keep_alive=75, receive_timeout=20.0, send_timeout=60.0, long_bodies=True, isolated=True
 )
+
+#: Seconds that a connection may be idle before it is closed where others take the connections that come.
+_IDLE: Final = 1.0
 
 #: Seconds that an application has to end once its requests have.
 _ENDING: Final = 10.0
@@ -52,6 +56,12 @@ class HttpServer:
             await self._app.shutdown(_ENDING)
             raise
 
+    async def leave(self, timeout: float) -> None:
+        """Take no new connections while others do; end each with its next answer, within ``timeout`` seconds."""
+        self._app.end()
+        await self._transport.leave(min(_IDLE, timeout))
+        await self._transport.stop(timeout)
+
     async def stop(self, timeout: float) -> None:
         """Take no new requests, wait up to ``timeout`` seconds for those under way, then end the application."""
         self._app.end()
@@ -63,6 +73,9 @@ def http_transport(
     config: Config,
     *,
     state: Mapping[str, Any] | None = None,
+    routes: Sequence[Any] = (),
+    boot: Callable[[], Awaitable[object]] | None = None,
+    requests: Requests | None = None,
     listener: socket.socket | None = None,
     connections: Connections = _CONNECTIONS,
 ) -> HttpServer:
@@ -71,20 +84,23 @@ def http_transport(
     Args:
         config: The configuration.
         state: What handlers find in ``request.state``.
+        routes: Those of hooks, on Starlette.
+        boot: Boots the plugins, before the first request is answered by a route or the application.
+        requests: Counts requests, and bounds their time.
         listener: A bound socket, rather than one of ``http.address``.
         connections: How connections are taken and kept.
 
     Raises:
         ConfigError: The configuration has no such section.
-        PluginError: The application cannot be imported, or an extra is missing.
+        PluginError: The application cannot be imported, an extra is missing, or a route is none.
 
     """
-    app = http_app(config, state=state)
+    app = http_app(config, state=state, routes=routes, boot=boot, requests=requests)
     assert config.http is not None
     size = config.rtbridge.limits.header_size
     transport = UvicornTransport(
         app,
-        _target(config.http.address),
+        config.http.address.target,
         tls=None,
         header_size=size,
         name="web",
@@ -92,7 +108,3 @@ def http_transport(
         listener=listener,
     )
     return HttpServer(app, transport)
-
-
-def _target(address: Address) -> str:
-    return f"unix:{address.path}" if address.path else str(address).removeprefix("tcp://")
