@@ -232,7 +232,15 @@ class Runtime:
         from rtbridge.plugins.http import http_transport
 
         state = {"api": self.api, "kv": self.kv}
-        return http_transport(self.config, state=state, routes=self._routes(), boot=self.boot, **options)
+        try:
+            return http_transport(
+                self.config, state=state, routes=self._routes(), boot=self.boot, reporter=self._reporter, **options
+            )
+        except PluginError as error:
+            if self._reporter is not None:
+                self._reporter.start(self.config.rtbridge.sentry)
+                self._reporter.boot_failed(error)
+            raise
 
     def _routes(self) -> list[Any]:
         found: list[Any] = []

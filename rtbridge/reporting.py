@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import MutableMapping
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
@@ -27,8 +28,16 @@ class Reporter(Protocol):
         """What is entered around everything that runs for an event."""
         ...
 
+    def request_scope(self, scope: MutableMapping[str, Any]) -> Scope:
+        """What is entered around everything that runs for a request, by its scope in ASGI."""
+        ...
+
+    def request_failed(self, error: Exception) -> None:
+        """Report what the handler of a request raised."""
+        ...
+
     def boot_failed(self, error: PluginError) -> None:
-        """Report what keeps plugins from answering events."""
+        """Report what keeps plugins or an application from answering."""
         ...
 
 

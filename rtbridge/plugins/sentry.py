@@ -1,4 +1,6 @@
-"""Unexpected exceptions of hooks, and plugins that do not boot, in Sentry; each event has a scope of its own.
+"""Unexpected exceptions of hooks and of the HTTP application, and what does not boot, in Sentry.
+
+Each event and each request has a scope of its own.
 
 ``rtbridge.plugins`` need not name it: the section ``rtbridge.sentry``, the variable ``SENTRY_DSN`` or a plugin that has
 called ``sentry_sdk.init`` is enough. A client that is there is used as it is; else one is made in each process that
@@ -9,7 +11,7 @@ token or header.
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
@@ -132,6 +134,43 @@ def event_scope(event: Event) -> Scope:
     return isolated(tags, getattr(event, "user", ""))
 
 
+def request_scope(scope: MutableMapping[str, Any]) -> Scope:
+    """The scope of a request: its method and, where it is reported, its path and its user.
+
+    Args:
+        scope: That of ASGI.
+
+    """
+    made = isolated({"rtbridge.event": "http", "rtbridge.method": scope["method"]})
+    if made is not nullcontext:
+        with made():
+            sentry_sdk.get_isolation_scope().add_event_processor(partial(_placed, scope))
+    return made
+
+
+def _placed(scope: Mapping[str, Any], report: Any, hint: Mapping[str, Any]) -> Any:
+    """The report with what is known of its request by now: a route's path rather than one with what it stands for."""
+    path = getattr(scope.get("route"), "path", None) or scope["path"]
+    report.setdefault("tags", {}).setdefault("rtbridge.path", str(path)[:_TAG])
+    user = getattr(scope.get("user"), "is_authenticated", False) and _identity(scope["user"])
+    if user and not report.get("user"):
+        report["user"] = {"id": user}
+    return report
+
+
+def _identity(user: Any) -> str:
+    """The id of a user as frameworks on Starlette have it, "" where there is none."""
+    try:
+        return str(user.identity)
+    except (AttributeError, NotImplementedError):
+        return ""
+
+
+def request_failed(error: Exception) -> None:
+    """Report what a request's handler raised, in its scope; sending is left to the client's own thread."""
+    sentry_sdk.capture_exception(error)
+
+
 class _Reported:
     """Lets each exception of one scope through once, whoever reports it: a hook, its log, or ``on_error``."""
 
@@ -158,7 +197,7 @@ def _frames(report: Any) -> Iterator[dict[str, Any]]:
 
 
 def boot_failed(error: PluginError) -> None:
-    """Report a plugin that cannot be imported, or whose ``on_boot`` failed."""
+    """Report a plugin or an application that cannot be imported or does not start."""
     with isolated({"rtbridge.event": "boot"})():
         sentry_sdk.capture_exception(error)
 

@@ -18,6 +18,7 @@ from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
 from rtbridge.plugins.http.relay import ENDING
+from rtbridge.plugins.http.reports import Reporter
 from rtbridge.plugins.http.routes import Booted, Routes
 from rtbridge.plugins.http.sendfile import Sent
 from rtbridge.plugins.http.static import Files
@@ -33,6 +34,7 @@ def http_app(
     routes: Sequence[Any] = (),
     boot: Callable[[], Awaitable[object]] | None = None,
     requests: Requests | None = None,
+    reporter: Reporter | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> "Application":
     """The application of the ``http`` section, which any ASGI server can run.
@@ -48,6 +50,7 @@ def http_app(
         routes: Those of hooks, on Starlette.
         boot: Boots the plugins, before the first request is answered by a route or the application.
         requests: Counts requests, and bounds their time.
+        reporter: Where unexpected exceptions are reported; None for nowhere.
         clock: Times requests and attempts to start.
 
     Raises:
@@ -64,6 +67,7 @@ def http_app(
         routes=routes,
         boot=boot,
         requests=requests or Requests(),
+        reporter=reporter,
         clock=clock,
     )
 
@@ -78,6 +82,7 @@ class Application:
         routes: Those of hooks, on Starlette.
         boot: Boots the plugins; None where there are none.
         requests: Counts requests, and bounds their time.
+        reporter: Where unexpected exceptions are reported; None for nowhere.
         clock: Times requests and attempts to start.
 
     Raises:
@@ -94,6 +99,7 @@ class Application:
         routes: Sequence[Any],
         boot: Callable[[], Awaitable[object]] | None,
         requests: Requests,
+        reporter: Reporter | None,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -103,7 +109,11 @@ class Application:
         self._requests = requests
         own = Own(config)
         uploads = None if settings.uploads is None else Extensions(settings.uploads)
-        self._hosted = None if settings.app is None else Hosted(settings.app, lazy=settings.lazy_boot, clock=clock)
+        self._hosted = (
+            None
+            if settings.app is None
+            else Hosted(settings.app, lazy=settings.lazy_boot, reporter=reporter, clock=clock)
+        )
         inner: ASGIApp | None = self._hosted
         if routes:
             inner = Routes(routes, inner or Missing(own, files=settings.static is not None))
@@ -114,7 +124,13 @@ class Application:
             app = _layer(name, app, settings, own)
         app = requests.timed(Bodies(app, settings, own, uploads))
         self._app = Guard(
-            app, settings, own, ending=lambda: self._ended, reset_failed=requests.reset_failed, clock=clock
+            app,
+            settings,
+            own,
+            reporter=reporter,
+            ending=lambda: self._ended,
+            reset_failed=requests.reset_failed,
+            clock=clock,
         )
 
     async def startup(self) -> None:

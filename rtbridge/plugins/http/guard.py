@@ -4,6 +4,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -12,11 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Http
-from rtbridge.errors import SetupError
+from rtbridge.errors import PluginError, SetupError
 from rtbridge.isolation import LAST_DUMP, RESETTABLE, reset_all
 from rtbridge.plugins.http.current import SCOPE
 from rtbridge.plugins.http.intime import Late
 from rtbridge.plugins.http.own import Own, refusal
+from rtbridge.plugins.http.reports import Reporter
 from rtbridge.transport.uvicorn import ABORT
 
 log = logging.getLogger("rtbridge.http")
@@ -38,6 +40,7 @@ class Guard:
         own: Sends the answers.
         ending: Whether a connection is to end with the answer that begins on it.
         reset_failed: Called when something that is ``resettable`` could not be reset.
+        reporter: Where exceptions are reported; None for nowhere.
         clock: Times requests.
 
     """
@@ -48,11 +51,13 @@ class Guard:
         settings: Http,
         own: Own,
         *,
+        reporter: Reporter | None = None,
         ending: Callable[[], bool] = lambda: False,
         reset_failed: Callable[[], None] = lambda: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
+        self._reporter = reporter
         self._ending = ending
         self._reset_failed = reset_failed
         self._status = settings.internal_error_code
@@ -66,17 +71,11 @@ class Guard:
         exchange = (Shown if self._debug else Exchange)(receive, send, self._ending)
         current = SCOPE.set(scope)
         dumped = LAST_DUMP.set([] if self._debug else None)
+        inside = nullcontext() if self._reporter is None else self._reporter.request_scope(scope)()
         began = self._clock.monotonic() if self._access else 0.0
         try:
-            try:
-                await self._app(scope, exchange.receive, exchange.send)
-            except ClientDisconnect:
-                pass
-            except Exception as exc:
-                await self._failed(exc, exchange, scope)
-            else:
-                await exchange.settle()
-                await self._ended(exchange, scope)
+            with inside:
+                await self._run(scope, exchange)
         finally:
             if self._access:
                 _tell(scope, exchange, self._clock.monotonic() - began)
@@ -84,6 +83,19 @@ class Guard:
                 self._reset_failed()
             LAST_DUMP.reset(dumped)
             SCOPE.reset(current)
+
+    async def _run(self, scope: Scope, exchange: "Exchange") -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            pass
+        except Exception as exc:
+            if self._reporter is not None and not isinstance(exc, PluginError):  # that one is reported
+                self._reporter.request_failed(exc)
+            await self._failed(exc, exchange, scope)
+        else:
+            await exchange.settle()
+            await self._ended(exchange, scope)
 
     async def _failed(self, exc: Exception, exchange: "Exchange", scope: Scope) -> None:
         where = _words(scope)

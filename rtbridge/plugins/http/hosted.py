@@ -9,6 +9,7 @@ from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.errors import PluginError
 from rtbridge.plugins.http.lifespan import Lifespan
 from rtbridge.plugins.http.loading import load
+from rtbridge.plugins.http.reports import Reporter
 
 #: Seconds between two attempts to start an application that did not.
 _PAUSE: Final = 1.0
@@ -20,6 +21,7 @@ class Hosted:
     Args:
         name: ``module:attribute``.
         lazy: Import and start it with its first request.
+        reporter: Where a start that fails is reported; None for nowhere.
         clock: Times the attempts.
 
     Raises:
@@ -27,10 +29,11 @@ class Hosted:
 
     """
 
-    def __init__(self, name: str, *, lazy: bool, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, name: str, *, lazy: bool, reporter: Reporter | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name = name
         self.lazy = lazy
         self._clock = clock
+        self._reporter = reporter
         self._app: ASGIApp | None = None if lazy else load(name)
         self._lifespan: Lifespan | None = None
         self._starting: asyncio.Task[Lifespan] | None = None
@@ -62,7 +65,9 @@ class Hosted:
             lifespan = Lifespan(self._app, self.name)
             await lifespan.startup()
         except PluginError as exc:
-            self._failed = self._clock.monotonic(), exc
+            before, self._failed = self._failed, (self._clock.monotonic(), exc)
+            if self._reporter is not None and (before is None or str(before[1]) != str(exc)):
+                self._reporter.boot_failed(exc)
             raise
         else:
             self._lifespan = lifespan

@@ -7,6 +7,7 @@ from typing import Any, Final
 from rtbridge.config import Config
 from rtbridge.plugins.http.app import Application, http_app
 from rtbridge.plugins.http.intime import Requests
+from rtbridge.plugins.http.reports import Reporter
 from rtbridge.transport.uvicorn import Connections, UvicornTransport
 
 #: Browsers connect again where a connection is gone; who sends or reads too slowly is let go.
@@ -76,6 +77,7 @@ def http_transport(
     routes: Sequence[Any] = (),
     boot: Callable[[], Awaitable[object]] | None = None,
     requests: Requests | None = None,
+    reporter: Reporter | None = None,
     listener: socket.socket | None = None,
     connections: Connections = _CONNECTIONS,
 ) -> HttpServer:
@@ -87,6 +89,7 @@ def http_transport(
         routes: Those of hooks, on Starlette.
         boot: Boots the plugins, before the first request is answered by a route or the application.
         requests: Counts requests, and bounds their time.
+        reporter: Where unexpected exceptions, and a start that fails, are reported; None for nowhere.
         listener: A bound socket, rather than one of ``http.address``.
         connections: How connections are taken and kept.
 
@@ -95,7 +98,7 @@ def http_transport(
         PluginError: The application cannot be imported, an extra is missing, or a route is none.
 
     """
-    app = http_app(config, state=state, routes=routes, boot=boot, requests=requests)
+    app = http_app(config, state=state, routes=routes, boot=boot, requests=requests, reporter=reporter)
     assert config.http is not None
     size = config.rtbridge.limits.header_size
     transport = UvicornTransport(
