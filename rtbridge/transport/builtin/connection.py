@@ -1,0 +1,365 @@
+"""One connection of a gRPC server, without a socket: bytes in, calls out; replies in, bytes out.
+
+Sources: RFC 9113 (HTTP/2), RFC 7541 (HPACK), and gRPC over HTTP/2 (PROTOCOL-HTTP2.md of grpc/grpc).
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from rtbridge.transport.builtin import frames
+from rtbridge.transport.builtin.frames import END_HEADERS, END_STREAM, HEAD, PADDED, PRIORITISED, U32
+from rtbridge.transport.builtin.heads import TIMEOUT, Heads, Malformed, TooLarge, check, seconds
+from rtbridge.transport.builtin.hpack import Decoder, Field, HpackError
+from rtbridge.transport.builtin.limits import Limits
+from rtbridge.transport.builtin.receiving import Receiving, Violation, unpadded
+from rtbridge.transport.builtin.streams import Event, Stream, Writable
+
+#: The PING between the two GOAWAYs of a drain.
+_DRAIN_PING: Final = b"drain\0\0\0"
+
+#: The last stream of a GOAWAY that refuses none yet.
+_ALL: Final = 2**31 - 1
+
+#: Bytes of a frame's payload that we send at most: a large frame keeps the others of its connection waiting.
+_FRAME_MOST: Final = 2**16
+
+
+class Connection(Receiving):
+    """The server's side of a connection.
+
+    Args:
+        limits: Bounds of what its peer may ask.
+        routes: The paths that are served → whether their callers may send several messages. Calls of other paths
+            come out as if they had one.
+        now: The time in seconds, from any start.
+
+    Attributes:
+        closed: Whether it is over: what is to be sent is sent, and nothing is read any more.
+        why: Why it is, where the peer broke a rule; "" otherwise.
+
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        routes: Mapping[str, bool] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        limits = limits or Limits()
+        super().__init__(limits, now)
+        self.closed = False
+        self.why = ""
+        self._rest = b""
+        self._greeted = False
+        self._settled = False
+        self._decoder = Decoder(TIMEOUT)
+        self._most = limits.refusal_factor * limits.header_size
+        self._heads = Heads(routes or {}, self._most)
+        self._block: tuple[int, int, bytearray] | None = None
+        self._parts = 0
+        self._final = _ALL
+        self._draining = False
+        self._pongs = 0
+        values = {
+            frames.MAX_CONCURRENT_STREAMS: limits.streams,
+            frames.INITIAL_WINDOW_SIZE: limits.stream_window,
+            frames.MAX_HEADER_LIST_SIZE: self._most,
+        }
+        self._out.append(frames.settings(values))
+        self._grant(limits.connection_window - frames.WINDOW)
+
+    # What the front asks and says.
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The calls under way."""
+        return list(self._streams.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is under way."""
+        return not self._streams
+
+    @property
+    def pongs(self) -> int:
+        """How many of our PINGs were answered."""
+        return self._pongs
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits for the peer to take it."""
+        return bool(self._blocked)
+
+    def ping(self) -> None:
+        """Ask the peer whether it is there."""
+        self._out.append(frames.frame(frames.PING, 0, 0, b"alive\0\0\0"))
+
+    def drain(self) -> None:
+        """Take no new calls: the peer is told to open another connection, and those on their way still come in.
+
+        The second GOAWAY, with the last call that is served, follows when the peer has seen the first one (RFC 9113,
+        section 6.8); :meth:`close_door` does not wait for that.
+        """
+        if not self._draining and not self.closed:
+            self._draining = True
+            self._out.append(frames.goaway(_ALL, frames.NO_ERROR))
+            self._out.append(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
+
+    def close_door(self) -> None:
+        """From now on new calls are refused; the connection is over when those under way are."""
+        self.drain()
+        if self._final == _ALL and not self.closed:
+            self._final = self._last
+            self._out.append(frames.goaway(self._last, frames.NO_ERROR))
+
+    @property
+    def drained(self) -> bool:
+        """Whether it was told to drain, and nothing is under way."""
+        return self._final != _ALL and not self._streams
+
+    def end(self, code: int, why: str) -> None:
+        """End the connection with GOAWAY."""
+        if not self.closed:
+            self.closed = True
+            self.why = why
+            self._out.append(frames.goaway(self._last, code, why.encode()))
+
+    # What the peer says.
+
+    def receive(self, data: bytes) -> list[Event]:
+        """What these bytes, after those before them, amount to.
+
+        It raises nothing: a peer that breaks a rule finds its stream reset or its connection closed.
+        """
+        if self.closed:
+            return []
+        events: list[Event] = []
+        buffer = self._rest + data if self._rest else data
+        try:
+            position = self._read(buffer, events)
+        except Violation as exc:
+            self.end(exc.code, str(exc))
+            position = len(buffer)
+        except HpackError as exc:
+            self.end(frames.COMPRESSION_ERROR, str(exc))
+            position = len(buffer)
+        except TooLarge as exc:
+            self.end(frames.ENHANCE_YOUR_CALM, str(exc))
+            position = len(buffer)
+        self._rest = buffer[position:] if position < len(buffer) else b""
+        return events
+
+    def _read(self, buffer: bytes, events: list[Event]) -> int:
+        position, size = 0, len(buffer)
+        if not self._greeted:
+            if buffer[:24] != frames.PREFACE[: min(size, 24)]:
+                raise Violation(frames.PROTOCOL_ERROR, "not the preface of HTTP/2")
+            if size < 24:
+                return 0
+            self._greeted = True
+            position = 24
+        streams = self._streams
+        unpack = HEAD.unpack_from
+        while size - position >= 9:
+            word, flags, number = unpack(buffer, position)
+            length, kind = word >> 8, word & 0xFF
+            start = position + 9
+            end = start + length
+            if length > frames.FRAME_SIZE:
+                raise Violation(frames.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
+            if end > size:
+                break
+            number &= 0x7FFFFFFF
+            if self._block is not None and kind != frames.CONTINUATION:
+                raise Violation(frames.PROTOCOL_ERROR, "a frame amid a header block")
+            if kind == frames.DATA:
+                stream = streams.get(number)
+                self._credit -= length
+                if (
+                    flags == END_STREAM
+                    and stream is not None
+                    and stream.body is None
+                    and stream.head.whole
+                    and not stream.ended
+                    and length >= 5
+                    and buffer[start] == 0
+                    and U32.unpack_from(buffer, start + 1)[0] == length - 5
+                ):  # a whole request, as nearly all of them come
+                    stream.ended = True
+                    stream.message = buffer[start + 5 : end]
+                    events.append(stream)
+                    if self._credit < self.limits.connection_window >> 1:
+                        self._grant(self.limits.connection_window - self._credit)
+                else:
+                    self._data(number, flags, buffer[start:end], events)
+            elif kind == frames.HEADERS:
+                self._headers(number, flags, buffer[start:end], events)
+            else:
+                self._control(kind, flags, number, buffer[start:end], events)
+            position = end
+        return position
+
+    # Header blocks.
+
+    def _headers(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
+        if not number:
+            raise Violation(frames.PROTOCOL_ERROR, "headers of no stream")
+        if flags & (PADDED | PRIORITISED):
+            payload = unpadded(payload) if flags & PADDED else payload
+            if flags & PRIORITISED:
+                if len(payload) < 5:
+                    raise Violation(frames.FRAME_SIZE_ERROR, "a priority that is cut off")
+                if U32.unpack_from(payload)[0] & 0x7FFFFFFF == number:
+                    raise Violation(frames.PROTOCOL_ERROR, "a stream that depends on itself")
+                payload = payload[5:]
+        if not self._settled:
+            raise Violation(frames.PROTOCOL_ERROR, "headers before settings")
+        if flags & END_HEADERS:
+            self._list(number, flags, payload, events)
+        else:
+            self._block = number, flags, bytearray(payload)
+            self._parts = 0
+
+    def _continuation(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
+        if self._block is None or self._block[0] != number:
+            raise Violation(frames.PROTOCOL_ERROR, "a continuation of nothing")
+        _, first, block = self._block
+        self._parts += 1
+        if self._parts > self.limits.continuations or len(block) + len(payload) > self._most:
+            raise Violation(frames.ENHANCE_YOUR_CALM, "a header block that does not end")
+        block += payload
+        if flags & END_HEADERS:
+            self._block = None
+            self._list(number, first, bytes(block), events)
+
+    def _list(self, number: int, flags: int, block: bytes, events: list[Event]) -> None:
+        """A header list that is complete: of a new call, or of the end of one."""
+        fields, apart = self._decoder.decode(block)
+        ended = bool(flags & END_STREAM)
+        if number <= self._last:
+            self._trailers(number, ended, fields, events)
+            return
+        if not number & 1:
+            raise Violation(frames.PROTOCOL_ERROR, "a stream with an even number")
+        self._last = number
+        limits = self.limits
+        if (
+            number > self._final
+            or len(self._streams) >= limits.streams
+            or (self._unsent > limits.unsent and self._blocked)
+        ):
+            self._refuse(number, frames.REFUSED_STREAM)
+            return
+        try:
+            head = self._heads.find(fields)
+            timeout = None if apart is None else seconds(apart.value)
+        except Malformed:
+            self._refuse(number, frames.PROTOCOL_ERROR)
+            return
+        stream = Stream(number, head, timeout, limits.stream_window, self._stream_window)
+        self._streams[number] = stream
+        if head.streaming and not head.http:
+            events.append(stream)
+        if ended:
+            self._finished(stream, events)
+
+    def _trailers(self, number: int, ended: bool, fields: list[Field], events: list[Event]) -> None:
+        stream = self._streams.get(number)
+        if stream is None:
+            if number in self._gone:
+                return
+            raise Violation(frames.STREAM_CLOSED, "headers of a stream that is over")
+        if stream.ended:
+            raise Violation(frames.STREAM_CLOSED, "headers of a stream whose caller ended it")
+        try:
+            for field in fields:
+                check(field.name, field.value)
+            if not ended:
+                raise Malformed("trailers that end nothing")
+        except Malformed:
+            self._break(stream, frames.PROTOCOL_ERROR, events)
+            return
+        self._finished(stream, events)
+
+    # Everything else.
+
+    def _control(self, kind: int, flags: int, number: int, payload: bytes, events: list[Event]) -> None:
+        if kind == frames.CONTINUATION:
+            self._continuation(number, flags, payload, events)
+            return
+        self._idled()
+        if kind == frames.SETTINGS:
+            self._settings(number, flags, payload, events)
+        elif not self._settled:
+            raise Violation(frames.PROTOCOL_ERROR, "a frame before settings")
+        elif kind == frames.WINDOW_UPDATE:
+            self._window_update(number, payload, events)
+        elif kind == frames.PING:
+            if number or len(payload) != 8:
+                raise Violation(frames.FRAME_SIZE_ERROR if not number else frames.PROTOCOL_ERROR, "a broken ping")
+            if not flags & frames.ACK:
+                self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
+            elif payload == _DRAIN_PING:
+                if self._draining:
+                    self.close_door()
+            else:
+                self._pongs += 1
+        elif kind == frames.RST_STREAM:
+            if not number or number > self._last:
+                raise Violation(frames.PROTOCOL_ERROR, "a reset of a stream that was not opened")
+            if len(payload) != 4:
+                raise Violation(frames.FRAME_SIZE_ERROR, "a reset of the wrong size")
+            stream = self._streams.get(number)
+            if stream is not None:
+                self._charge()
+                self._drop(stream, events)
+        elif kind == frames.PRIORITY:
+            if not number:
+                raise Violation(frames.PROTOCOL_ERROR, "a priority of no stream")
+            if len(payload) != 5:
+                raise Violation(frames.FRAME_SIZE_ERROR, "a priority of the wrong size")
+            if U32.unpack_from(payload)[0] & 0x7FFFFFFF == number:
+                raise Violation(frames.PROTOCOL_ERROR, "a stream that depends on itself")
+        elif kind == frames.GOAWAY:
+            if number:
+                raise Violation(frames.PROTOCOL_ERROR, "a farewell of one stream")
+            if len(payload) < 8:
+                raise Violation(frames.FRAME_SIZE_ERROR, "a farewell of the wrong size")
+        elif kind == frames.PUSH_PROMISE:
+            raise Violation(frames.PROTOCOL_ERROR, "a promise of a client")
+
+    def _settings(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
+        if number:
+            raise Violation(frames.PROTOCOL_ERROR, "settings of one stream")
+        if flags & frames.ACK:
+            if payload:
+                raise Violation(frames.FRAME_SIZE_ERROR, "an acknowledgement with settings")
+            return
+        if len(payload) % 6:
+            raise Violation(frames.FRAME_SIZE_ERROR, "settings of the wrong size")
+        self._settled = True
+        grown = False
+        for offset in range(0, len(payload), 6):
+            name = payload[offset] << 8 | payload[offset + 1]
+            value = U32.unpack_from(payload, offset + 2)[0]
+            if name == frames.HEADER_TABLE_SIZE:
+                self._peer_table(value)
+            elif name == frames.INITIAL_WINDOW_SIZE:
+                if value > frames.WINDOW_MAX:
+                    raise Violation(frames.FLOW_CONTROL_ERROR, "a window that is too large")
+                change, self._stream_window = value - self._stream_window, value
+                grown |= change > 0
+                for stream in self._streams.values():
+                    stream.window += change
+                    if stream.window > frames.WINDOW_MAX:
+                        raise Violation(frames.FLOW_CONTROL_ERROR, "a window that is too large")
+            elif name == frames.MAX_FRAME_SIZE:
+                if not frames.FRAME_SIZE <= value < 1 << 24:
+                    raise Violation(frames.PROTOCOL_ERROR, "a frame size that none may have")
+                self._frame_size = min(value, _FRAME_MOST)
+            elif name == frames.ENABLE_PUSH and value > 1:
+                raise Violation(frames.PROTOCOL_ERROR, "push is on or off")
+        self._out.append(frames.SETTINGS_ACK)
+        if grown:
+            events += [Writable(each) for each in self._pump_all()]

@@ -1,0 +1,248 @@
+"""HPACK (RFC 7541): header blocks read into fields that are the same object as long as they are the same header.
+
+A caller repeats most headers with each call. Fields that repeat are one object each, so a whole set of them can be
+looked up by identity; see :mod:`rtbridge.transport.builtin.heads`.
+"""
+
+from typing import Final
+
+from rtbridge.transport.builtin.huffman import HuffmanError
+from rtbridge.transport.builtin.huffman import decode as huffman
+
+#: Bytes of the dynamic table: the protocol's default, which we leave as it is.
+TABLE_SIZE: Final = 4096
+
+#: What an entry costs besides its name and value (section 4.1).
+OVERHEAD: Final = 32
+
+#: Literals that are kept as objects, for each connection, and the largest of them.
+_KNOWN: Final = 256
+_KNOWN_SIZE: Final = 1024
+
+#: Values of the field apart that are kept, for all connections, and the largest of them as it travels.
+_APART: Final = 4096
+_APART_SIZE: Final = 16
+
+#: Bits of an integer that no table index and no length ever needs.
+_INTEGER_BITS: Final = 28
+
+
+class HpackError(ValueError):
+    """A header block cannot be read; neither can any that follows on its connection (section 2.2)."""
+
+
+class Field:
+    """A header.
+
+    Attributes:
+        name: In lower case, as HTTP/2 wants it; that is checked elsewhere.
+        value: As it came.
+        size: What it counts in the dynamic table and in a header list (section 4.1).
+        apart: Whether its value differs from call to call.
+
+    """
+
+    __slots__ = ("apart", "name", "size", "value")
+
+    def __init__(self, name: bytes, value: bytes, *, apart: bool = False) -> None:
+        self.name = name
+        self.value = value
+        self.size = len(name) + len(value) + OVERHEAD
+        self.apart = apart
+
+    def __repr__(self) -> str:
+        return f"Field({self.name!r})"  # values are cookies and tokens
+
+
+_STATIC_NAMES: Final = """\
+:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|:scheme https|:status 200|:status 204|\
+:status 206|:status 304|:status 400|:status 404|:status 500|accept-charset|accept-encoding gzip, deflate|\
+accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|authorization|cache-control|\
+content-disposition|content-encoding|content-language|content-length|content-location|content-range|content-type|\
+cookie|date|etag|expect|expires|from|host|if-match|if-modified-since|if-none-match|if-range|if-unmodified-since|\
+last-modified|link|location|max-forwards|proxy-authenticate|proxy-authorization|range|referer|refresh|retry-after|\
+server|set-cookie|strict-transport-security|transfer-encoding|user-agent|vary|via|www-authenticate"""
+
+
+def _static() -> tuple[Field, ...]:
+    pairs = [line.encode().partition(b" ") for line in _STATIC_NAMES.split("|")]
+    return (Field(b"", b""), *(Field(name, value) for name, _, value in pairs))
+
+
+#: The static table (appendix A) by index; 0 is no entry.
+STATIC: Final = _static()
+_DYNAMIC: Final = len(STATIC)
+
+_apart: dict[bytes, Field] = {}
+
+
+class Decoder:
+    """Reads the header blocks of one connection, in order.
+
+    Args:
+        apart: Name of a field whose value differs from call to call; it is given out apart.
+
+    """
+
+    __slots__ = ("_apart", "_capacity", "_entries", "_known", "_size")
+
+    def __init__(self, apart: bytes = b"") -> None:
+        self._apart = apart
+        self._entries: list[Field] = []  # the newest last, so that index 62 is -1
+        self._size = 0
+        self._capacity = TABLE_SIZE
+        self._known: dict[tuple[bytes, bytes], Field] = {}
+
+    def decode(self, block: bytes) -> tuple[list[Field], Field | None]:
+        """The fields of a block in order, and the one apart.
+
+        Raises:
+            HpackError: The block cannot be read.
+
+        """
+        fields: list[Field] = []
+        apart: Field | None = None
+        entries = self._entries
+        position, end = 0, len(block)
+        try:
+            while position < end:
+                first = block[position]
+                if first >= 0x80:  # indexed (6.1)
+                    index = first & 0x7F
+                    position += 1
+                    if index == 0x7F:
+                        index, position = _integer(block, position, 0x7F)
+                    if index < _DYNAMIC:
+                        if not index:
+                            raise HpackError("index 0")
+                        fields.append(STATIC[index])
+                    else:
+                        field = entries[_DYNAMIC - 1 - index]
+                        if field.apart:
+                            apart = field
+                        else:
+                            fields.append(field)
+                elif first & 0xE0 == 0x20:  # a new size of the table (6.3)
+                    position = self._resize(block, position, begun=bool(fields) or apart is not None)
+                else:  # literal: added to the table (6.2.1) or not (6.2.2, 6.2.3)
+                    field, position = self._literal(block, position, 0x3F if first & 0x40 else 0x0F)
+                    if field.apart:
+                        apart = field
+                    else:
+                        fields.append(field)
+                    if first & 0x40:
+                        entries.append(field)
+                        self._size += field.size
+                        if self._size > self._capacity:
+                            self._evict()
+        except IndexError as exc:
+            raise HpackError("an index without an entry, or the block ends too soon") from exc
+        except HuffmanError as exc:
+            raise HpackError(str(exc)) from exc
+        return fields, apart
+
+    def _literal(self, block: bytes, position: int, mask: int) -> tuple[Field, int]:
+        index = block[position] & mask
+        position += 1
+        if index == mask:
+            index, position = _integer(block, position, mask)
+        if index:
+            name = STATIC[index].name if index < _DYNAMIC else self._entries[_DYNAMIC - 1 - index].name
+        else:
+            name, position = _string(block, position)
+        if name == self._apart and name:
+            return self._value_apart(block, position)
+        value, position = _string(block, position)
+        key = name, value
+        field = self._known.get(key)
+        if field is None:
+            field = Field(name, value)
+            if field.size <= _KNOWN_SIZE:
+                if len(self._known) >= _KNOWN:
+                    self._known.clear()
+                self._known[key] = field
+        return field, position
+
+    def _value_apart(self, block: bytes, position: int) -> tuple[Field, int]:
+        end = position + 1 + (block[position] & 0x7F)
+        raw = block[position:end]
+        field = _apart.get(raw)
+        if field is None:
+            value, end = _string(block, position)
+            field = Field(self._apart, value, apart=True)
+            if len(raw) <= _APART_SIZE:
+                if len(_apart) >= _APART:
+                    _apart.clear()
+                _apart[raw] = field
+        return field, end
+
+    def _resize(self, block: bytes, position: int, *, begun: bool) -> int:
+        if begun:
+            raise HpackError("a new size of the table after the first field")
+        size = block[position] & 0x1F
+        position += 1
+        if size == 0x1F:
+            size, position = _integer(block, position, 0x1F)
+        if size > TABLE_SIZE:
+            raise HpackError(f"a table of {size} bytes; at most {TABLE_SIZE} were offered")
+        self._capacity = size
+        self._evict()
+        return position
+
+    def _evict(self) -> None:
+        size, gone = self._size, 0
+        for field in self._entries:
+            if size <= self._capacity:
+                break
+            size -= field.size
+            gone += 1
+        del self._entries[:gone]
+        self._size = size
+
+
+def _integer(block: bytes, position: int, value: int) -> tuple[int, int]:
+    """The rest of an integer whose prefix was full (5.1)."""
+    shift = 0
+    while True:
+        byte = block[position]
+        position += 1
+        value += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift >= _INTEGER_BITS:
+            raise HpackError("an integer that is too large")
+
+
+def _string(block: bytes, position: int) -> tuple[bytes, int]:
+    first = block[position]
+    length = first & 0x7F
+    position += 1
+    if length == 0x7F:
+        length, position = _integer(block, position, 0x7F)
+    end = position + length
+    if end > len(block):
+        raise HpackError("a string ends after its block")
+    raw = block[position:end]
+    return (huffman(raw) if first & 0x80 else raw), end
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A field as bytes that leave every table as it is (6.2.2)."""
+    return b"\x00" + _written(name) + _written(value)
+
+
+def indexed_literal(index: int, value: bytes) -> bytes:
+    """A field whose name is in the static table, as bytes that add it to the peer's dynamic table (6.2.1)."""
+    return (0x40 | index).to_bytes() + _written(value)
+
+
+def _written(text: bytes) -> bytes:
+    if len(text) < 0x7F:
+        return len(text).to_bytes() + text
+    found, rest = bytearray(b"\x7f"), len(text) - 0x7F
+    while rest >= 0x80:
+        found.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    found.append(rest)
+    return bytes(found) + text
