@@ -1,6 +1,6 @@
 """The servers of the benchmarks, one to a process.
 
-    python -m bench.servers grpcio|bare-grpc|http|bare-http|embedded|socketio
+    python -m bench.servers grpcio|builtin|bare-grpc|http|bare-http|embedded|socketio
 
 It prints its address when it takes calls, and ends when its standard input does.
 """
@@ -43,6 +43,11 @@ async def _rtbridge(section: dict[str, Any]) -> AsyncIterator[str]:
 def grpcio() -> AbstractAsyncContextManager[str]:
     """The five plugins behind rtbridge's gRPC transport."""
     return _rtbridge({"centrifuge": {"proxy_address": f"tcp://{_FREE}"}})
+
+
+def builtin() -> AbstractAsyncContextManager[str]:
+    """The same behind rtbridge's own gRPC server."""
+    return _rtbridge({"centrifuge": {"proxy_address": f"tcp://{_FREE}"}, "rtbridge": {"grpc_server": "builtin"}})
 
 
 def http() -> AbstractAsyncContextManager[str]:
@@ -150,6 +155,7 @@ async def _uvicorn(app: Any, **options: Any) -> AsyncIterator[str]:
 
 SERVERS: Final[dict[str, Callable[[], AbstractAsyncContextManager[str]]]] = {
     "grpcio": grpcio,
+    "builtin": builtin,
     "bare-grpc": bare_grpc,
     "http": http,
     "bare-http": bare_http,

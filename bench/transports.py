@@ -58,6 +58,7 @@ def contenders(programs: Path) -> list[Contender]:
     """Ours, the bare libraries, and grpc-go."""
     return [
         Contender("rtbridge, grpcio", "grpc", (*OWN, "grpcio"), "bare grpc.aio"),
+        Contender("rtbridge, builtin", "grpc", (*OWN, "builtin"), "bare grpc.aio"),
         Contender("bare grpc.aio", "grpc", (*OWN, "bare-grpc"), "bare grpc.aio"),
         Contender("grpc-go", "grpc", (str(programs / "gogrpc"), "-addr"), "bare grpc.aio"),
         Contender("rtbridge, http", "http", (*OWN, "http"), "bare ASGI"),

@@ -11,10 +11,12 @@ from rtbridge.transport.base import Secret, Transport
 from rtbridge.transport.settings import GrpcSettings, Tls
 
 if TYPE_CHECKING:
+    from rtbridge.transport.builtin import BuiltinTransport
+    from rtbridge.transport.grpcio import GrpcioTransport
     from rtbridge.transport.http import HttpApp
 
 #: Transports that take Centrifugo's proxy calls; whoever reaches them can pose as Centrifugo.
-_PROXIES: Final = ("grpcio", "http")
+_PROXIES: Final = ("grpcio", "builtin", "http")
 
 
 class Host(Protocol):
@@ -48,7 +50,7 @@ def addresses(config: Config) -> dict[str, Address]:
     """What the configuration asks to listen where, by transport."""
     found: dict[str, Address] = {}
     if config.centrifuge.proxy_address is not None:
-        found["grpcio"] = config.centrifuge.proxy_address
+        found[config.rtbridge.grpc_server] = config.centrifuge.proxy_address
     if config.rtbridge.http_proxy is not None:
         found["http"] = config.rtbridge.http_proxy.address
     if config.rtbridge.embedded is not None:
@@ -72,11 +74,9 @@ def transports(
     """
     config, found = host.config, list[Transport]()
     own, where = config.rtbridge, addresses(config)
-    if "grpcio" in where:
-        from rtbridge.transport.grpcio import GrpcioTransport
-
+    if own.grpc_server in where:
         settings = GrpcSettings(
-            address=where["grpcio"].target,
+            address=where[own.grpc_server].target,
             tls=_tls(config),
             secret=_secret(config),
             message_size=own.limits.message_size,
@@ -86,7 +86,7 @@ def transports(
             drain_timeout=own.drain_timeout,
             reflection=own.grpc_reflection,
         )
-        found.append(GrpcioTransport(host.handler, settings, host.readiness))
+        found.append(_grpc(own.grpc_server)(host.handler, settings, host.readiness))
     if "http" in where:
         from rtbridge.transport.uvicorn import UvicornTransport
 
@@ -99,6 +99,16 @@ def transports(
         bind_api(server.api.call)
         found.append(server)
     return found
+
+
+def _grpc(name: str) -> "type[GrpcioTransport] | type[BuiltinTransport]":
+    if name == "builtin":
+        from rtbridge.transport.builtin import BuiltinTransport
+
+        return BuiltinTransport
+    from rtbridge.transport.grpcio import GrpcioTransport
+
+    return GrpcioTransport
 
 
 def http_app(host: Host) -> "HttpApp":

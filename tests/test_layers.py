@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "bridge": {"denial", "admission", "deadlines", "isolation", "hooks", "events"} | BOTTOM,
     "handler": {"bridge", "codec", "events"} | BOTTOM,
     "readiness": set(),
-    "transport": {"handler", "readiness", "bridge", "denial", "codec", "events"} | BOTTOM,
+    "transport": {"handler", "readiness", "bridge", "denial", "deadlines", "codec", "events"} | BOTTOM,
     "embedded": {"handler", "codec", "events", "bridge", "denial", "hooks", "transport", "api"} | BOTTOM,
     "centrifugo": {"hooks", "events"} | BOTTOM,
     "plugins": {"transport", "isolation", "hooks", "stores", "events"} | BOTTOM,
@@ -103,7 +103,7 @@ LAYERS: dict[str, set[str]] = {
 
 #: Files of one part that stand side by side: one implementation each, behind what they share.
 SIBLINGS = (
-    {"transport.grpcio", "transport.http", "transport.memory", "transport.uvicorn"},
+    {"transport.builtin", "transport.grpcio", "transport.http", "transport.memory", "transport.uvicorn"},
     {"api.control", "api.grpcio", "api.http", "api.local"},
     {"codec._json_generated", "codec._proto_generated"},
     {"events.call", "events.outcome", "events.values"},

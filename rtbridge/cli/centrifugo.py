@@ -92,7 +92,7 @@ def _whole(
         _positive(timeout)
     if not called(own):
         return whole(own, None)
-    listening = [name for name in ("grpcio", "http") if name in runtime.addresses()]
+    listening = [name for name in (runtime.config.rtbridge.grpc_server, "http") if name in runtime.addresses()]
     built = whole(own, target_of(runtime, wire, endpoint, timeout or "1s")._replace(files=files), timeout=timeout)
     if not listening:
         built.notes.append("rtbridge listens for no calls of Centrifugo yet: set centrifuge.proxy_address")
@@ -106,7 +106,7 @@ def differences(runtime: Runtime, theirs: dict[str, object], *, streams: bool) -
         kind: f"it is denied ({describe.denial(runtime.bridge.denials.silence(kind))})" for kind in runtime.chains
     }
     ours = Ours(
-        grpc="grpcio" in addresses or not addresses,  # with neither, a framework mounts rtbridge.asgi
+        grpc=own.grpc_server in addresses or not addresses,  # with neither, a framework mounts rtbridge.asgi
         http="http" in addresses or not addresses,
         tls=own.tls is not None,
         secret_key=own.secret.key if own.secret else None,
@@ -125,10 +125,10 @@ def target_of(runtime: Runtime, wire: str | None, endpoint: str | None, timeout:
 
     """
     own, addresses = runtime.config.rtbridge, runtime.addresses()
-    wire = wire or ("http" if "http" in addresses and "grpcio" not in addresses else "grpc")
+    wire = wire or ("http" if "http" in addresses and own.grpc_server not in addresses else "grpc")
     asked = {wire: endpoint, ("grpc" if wire == "http" else "http"): _host_of(endpoint)}
     http = _http(addresses.get("http"), asked["http"], tls=own.tls is not None)
-    grpc = _grpc(addresses.get("grpcio"), asked["grpc"])
+    grpc = _grpc(addresses.get(own.grpc_server), asked["grpc"])
     if (http if wire == "http" else grpc) is None:
         key = "rtbridge.http_proxy.address" if wire == "http" else "centrifuge.proxy_address"
         raise ConfigError(

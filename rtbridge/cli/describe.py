@@ -17,7 +17,7 @@ NOWHERE = (
 )
 
 #: The transport's name in the configuration's terms.
-WIRE = {"grpcio": "gRPC", "http": "HTTP"}
+WIRE = {"grpcio": "gRPC", "builtin": "gRPC", "http": "HTTP"}
 
 #: Hosts of listeners that no browser can be pointed at.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104

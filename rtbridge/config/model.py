@@ -260,7 +260,8 @@ class Rtbridge(Section, frozen=True, kw_only=True):
     ] = ()
     entry_points: Annotated[bool, Meta(description="Load installed plugins of the entry-point group rtbridge.")] = True
     grpc_server: Annotated[
-        Literal["grpcio"], Meta(description="What serves the gRPC proxy.", extra={"later": ("builtin",)})
+        Literal["grpcio", "builtin"],
+        Meta(description="What serves the gRPC proxy: gRPC's own core, or rtbridge's, which costs a fraction of it."),
     ] = "grpcio"
     http_proxy: Annotated[
         HttpProxy | None, Meta(description="The same events as JSON over HTTP; null = not served.")

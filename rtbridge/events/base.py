@@ -38,7 +38,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def via(self) -> str:
-        """The transport that brought the event: ``grpcio``, ``http``, ``memory``."""
+        """The transport that brought the event: ``grpcio``, ``builtin``, ``http``, ``memory``."""
         return self.call.via
 
     @property

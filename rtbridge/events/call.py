@@ -60,7 +60,7 @@ class Call:
 
     Args:
         headers: What the proxy forwards of the client, and what Centrifugo adds.
-        via: The transport that brought the call: ``grpcio``, ``http``, ``memory``.
+        via: The transport that brought the call: ``grpcio``, ``builtin``, ``http``, ``memory``.
         deadline: When the caller stops waiting, on the clock's ``monotonic``; None when it waits on.
         clock: The clock of the deadline and of every expiry in the answer.
 

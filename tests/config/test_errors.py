@@ -105,11 +105,7 @@ def in_rtbridge(line: str) -> str:
             "http_proxy: yes",
             "http_proxy: found a string of length 3, allowed: a mapping with the keys address, or null",
         ),
-        (
-            "grpc_server: builtin",
-            "grpc_server: found a string 'builtin', not implemented in rtbridge VERSION; allowed: grpcio",
-        ),
-        ("grpc_server: grpcoi", "grpc_server: found a string 'grpcoi', allowed: grpcio; did you mean grpcio?"),
+        ("grpc_server: grpcoi", "grpc_server: found a string 'grpcoi', allowed: builtin, grpcio; did you mean grpcio?"),
         (
             'centrifugo_api: {grpc_key: k, http: {url: "http://c:8000/api"}}',
             "centrifugo_api: found both grpc_key and http, allowed: one of them; the API is called over one wire",

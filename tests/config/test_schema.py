@@ -56,7 +56,7 @@ def test_files_that_load_pass(name: str) -> None:
         'version: "3"\nrtbridge: {drain_timeout: 30}',
         'version: "3"\nrtbridge: {secret: {key: a}}',
         'version: "3"\nrtbridge: {secret: {values: []}}',
-        'version: "3"\nrtbridge: {grpc_server: builtin}',
+        'version: "3"\nrtbridge: {grpc_server: grpcoi}',
         'version: "3"\nrtbridge: {plugins: [""]}',
         'version: "3"\nkv: {a: {}}',
         'version: "3"\nkv: {a: {driver: memory, config: {max_entries: 0}}}',

@@ -113,6 +113,7 @@ class Peer(ABC):
     Attributes:
         name: The transport, as ``event.via`` shows it.
         wire: ``proto`` or ``json``.
+        over_grpc: Whether it is one of gRPC, on a socket.
         section: What it needs in the ``rtbridge`` section.
         sections: What it needs beside it.
 
@@ -120,6 +121,7 @@ class Peer(ABC):
 
     name: ClassVar[str]
     wire: ClassVar[str]
+    over_grpc: ClassVar[bool] = False
 
     section: Mapping[str, Any] = {}
     sections: Mapping[str, Any] = {}
@@ -199,6 +201,7 @@ class GrpcioPeer(Peer):
     """A grpc.aio client on a socket."""
 
     name = "grpcio"
+    over_grpc = True
     wire = "proto"
     credentials: grpc.ChannelCredentials | None = None
     options: tuple[tuple[str, Any], ...] = ()
@@ -238,6 +241,14 @@ class GrpcioPeer(Peer):
         stream = GrpcioStream(self, kind)
         await soon(stream.start(write_request(self.wire, kind, fields)))
         return stream
+
+
+class BuiltinPeer(GrpcioPeer):
+    """The same client, and rtbridge's own server."""
+
+    name = "builtin"
+
+    section: Mapping[str, Any] = {"grpc_server": "builtin"}
 
 
 def _http_status(code: int) -> str:
@@ -544,6 +555,7 @@ PEERS: dict[str, type[Peer]] = {
     "frames": FramesPeer,
     "frames-json": FramesJsonPeer,
     "grpcio": GrpcioPeer,
+    "builtin": BuiltinPeer,
     "asgi": AsgiPeer,
     "uvicorn": UvicornPeer,
 }
@@ -572,13 +584,13 @@ def _peers(*names: str) -> Any:
 
 peer = _peers(*PEERS)
 deadline_peer = _peers(
-    "memory", "memory-json", "frames", "frames-json", "grpcio"
+    "memory", "memory-json", "frames", "frames-json", "grpcio", "builtin"
 )  # Centrifugo's HTTP calls carry no deadline
-stream_peer = _peers("memory", "frames", "grpcio")
-wire_peer = _peers("grpcio", "asgi", "uvicorn")  # they read headers, secrets and limits from a wire
-socket_peer = _peers("grpcio", "uvicorn")
+stream_peer = _peers("memory", "frames", "grpcio", "builtin")
+wire_peer = _peers("grpcio", "builtin", "asgi", "uvicorn")  # they read headers, secrets and limits from a wire
+socket_peer = _peers("grpcio", "builtin", "uvicorn")
 http_peer = _peers("asgi", "uvicorn")
-grpc_peer = _peers("grpcio")
+grpc_peer = _peers("grpcio", "builtin")
 socket_http_peer = _peers("uvicorn")
 
 

@@ -122,7 +122,7 @@ async def test_deadline(deadline_peer: Any, kind: str, caplog: pytest.LogCapture
     Centrifugo's HTTP calls carry no deadline; `limits.hook_timeout` bounds those.
     """
     await deadline_peer.start(plugin(kind, forever))
-    assert await deadline_peer.call(kind, deadline=0.4 if deadline_peer.name == "grpcio" else 0.05) == ROW[kind][3]
+    assert await deadline_peer.call(kind, deadline=0.4 if deadline_peer.over_grpc else 0.05) == ROW[kind][3]
     assert f"{kind}: its hooks took longer than 0." in caplog.text
 
 

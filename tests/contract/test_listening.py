@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from rtbridge import ListenError, RPCResult, hookimpl
-from rtbridge.transport.grpcio import GrpcioTransport
 from rtbridge.transport.settings import GrpcSettings
 from rtbridge.transport.uvicorn import UvicornTransport
 
@@ -21,14 +20,14 @@ class Plugin:
 
 def another(peer: Any, address: str) -> Any:
     """A second transport of the same kind."""
-    if peer.name == "grpcio":
-        return GrpcioTransport(peer.runtime.handler, GrpcSettings(address=address))
+    if peer.over_grpc:
+        return type(peer.transport)(peer.runtime.handler, GrpcSettings(address=address))
     return UvicornTransport(peer.runtime.http_app(), address, tls=None, header_size=16384)
 
 
 def said(peer: Any, address: str) -> str:
     """The start of the text that an operator reads."""
-    return f"{'gRPC' if peer.name == 'grpcio' else 'HTTP'} cannot listen on {address}: "
+    return f"{'gRPC' if peer.over_grpc else 'HTTP'} cannot listen on {address}: "
 
 
 async def test_any_free_port(socket_peer: Any) -> None:
@@ -67,7 +66,7 @@ async def test_a_unix_socket(socket_peer: Any, tmp_path: Path) -> None:
     """Both listen on a unix socket, and leave no file behind."""
     path = tmp_path / "s"
     address = f"unix://{path}"
-    if socket_peer.name == "grpcio":
+    if socket_peer.over_grpc:
         socket_peer.sections = {"centrifuge": {"proxy_address": address}}
     else:
         socket_peer.section = {"http_proxy": {"address": address}}

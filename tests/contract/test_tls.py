@@ -77,7 +77,7 @@ async def start(peer: Any, certificates: dict[str, Pair], *, client: str | None,
     if mutual:
         tls["client_ca"] = str(ca.cert)
     own = certificates[client] if client is not None else None
-    if peer.name == "grpcio":
+    if peer.over_grpc:
         peer.credentials = grpc.ssl_channel_credentials(
             ca.cert.read_bytes(),
             None if own is None else own.key.read_bytes(),
@@ -99,7 +99,7 @@ async def test_tls(socket_peer: Any, certificates: dict[str, Pair]) -> None:
 async def test_plaintext_is_refused(socket_peer: Any, certificates: dict[str, Pair]) -> None:
     """A caller without TLS gets no answer from a server with it."""
     await start(socket_peer, certificates, client=None, mutual=False)
-    if socket_peer.name == "grpcio":
+    if socket_peer.over_grpc:
         await socket_peer.channel.close()
         socket_peer.credentials = None
         socket_peer.channel = socket_peer.dial()
@@ -120,7 +120,7 @@ async def test_mutual_tls(socket_peer: Any, certificates: dict[str, Pair]) -> No
 async def test_mutual_tls_refuses(socket_peer: Any, certificates: dict[str, Pair], client: str | None) -> None:
     """A caller without a certificate of that authority gets no answer."""
     await start(socket_peer, certificates, client=client, mutual=True)
-    if socket_peer.name == "grpcio":
+    if socket_peer.over_grpc:
         assert await socket_peer.call("rpc", deadline=5) == {"failure": "UNAVAILABLE"}
     else:
         with pytest.raises(httpx.TransportError):
@@ -151,7 +151,7 @@ async def test_files_that_cannot_be_used(
     )
     assert usable.cert.exists()
     again = peer.runtime.transports()[0]
-    if peer.name == "grpcio":
+    if peer.over_grpc:
         again._settings = again._settings._replace(tls=tls)
     else:
         again._tls = tls

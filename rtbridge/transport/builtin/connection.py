@@ -35,6 +35,7 @@ class Connection(Receiving):
         now: The time in seconds, from any start.
 
     Attributes:
+        greeted: Whether its peer has said that it speaks HTTP/2.
         closed: Whether it is over: what is to be sent is sent, and nothing is read any more.
         why: Why it is, where the peer broke a rule; "" otherwise.
 
@@ -51,7 +52,7 @@ class Connection(Receiving):
         self.closed = False
         self.why = ""
         self._rest = b""
-        self._greeted = False
+        self.greeted = False
         self._settled = False
         self._decoder = Decoder(TIMEOUT)
         self._most = limits.refusal_factor * limits.header_size
@@ -60,7 +61,6 @@ class Connection(Receiving):
         self._parts = 0
         self._final = _ALL
         self._draining = False
-        self._pongs = 0
         values = {
             frames.MAX_CONCURRENT_STREAMS: limits.streams,
             frames.INITIAL_WINDOW_SIZE: limits.stream_window,
@@ -71,25 +71,23 @@ class Connection(Receiving):
 
     # What the front asks and says.
 
-    @property
-    def streams(self) -> list[Stream]:
-        """The calls under way."""
-        return list(self._streams.values())
+    def overdue(self, before: float) -> list[Stream]:
+        """The calls that have not moved since then: no part of the reply could be sent, or the request is not complete.
 
-    @property
-    def idle(self) -> bool:
-        """Whether no call is under way."""
-        return not self._streams
-
-    @property
-    def pongs(self) -> int:
-        """How many of our PINGs were answered."""
-        return self._pongs
-
-    @property
-    def blocked(self) -> bool:
-        """Whether something waits for the peer to take it."""
-        return bool(self._blocked)
+        Where it is the window of the connection that does not open, the connection ends.
+        """
+        found = [stream for stream in self._blocked.values() if stream.since <= before]
+        if found and self._window <= 0:
+            self.end(frames.ENHANCE_YOUR_CALM, "a window that does not open")
+        now = self.now()
+        for stream in self.calls.values():
+            if stream.ended or stream.told or stream.head.streaming:
+                continue
+            if not stream.since:
+                stream.since = now
+            elif stream.since <= before:
+                found.append(stream)
+        return found
 
     def ping(self) -> None:
         """Ask the peer whether it is there."""
@@ -116,7 +114,7 @@ class Connection(Receiving):
     @property
     def drained(self) -> bool:
         """Whether it was told to drain, and nothing is under way."""
-        return self._final != _ALL and not self._streams
+        return self._final != _ALL and not self.calls
 
     def end(self, code: int, why: str) -> None:
         """End the connection with GOAWAY."""
@@ -152,14 +150,14 @@ class Connection(Receiving):
 
     def _read(self, buffer: bytes, events: list[Event]) -> int:
         position, size = 0, len(buffer)
-        if not self._greeted:
+        if not self.greeted:
             if buffer[:24] != frames.PREFACE[: min(size, 24)]:
                 raise Violation(frames.PROTOCOL_ERROR, "not the preface of HTTP/2")
             if size < 24:
                 return 0
-            self._greeted = True
+            self.greeted = True
             position = 24
-        streams = self._streams
+        streams = self.calls
         unpack = HEAD.unpack_from
         while size - position >= 9:
             word, flags, number = unpack(buffer, position)
@@ -246,7 +244,7 @@ class Connection(Receiving):
         limits = self.limits
         if (
             number > self._final
-            or len(self._streams) >= limits.streams
+            or len(self.calls) >= limits.streams
             or (self._unsent > limits.unsent and self._blocked)
         ):
             self._refuse(number, frames.REFUSED_STREAM)
@@ -258,14 +256,14 @@ class Connection(Receiving):
             self._refuse(number, frames.PROTOCOL_ERROR)
             return
         stream = Stream(number, head, timeout, limits.stream_window, self._stream_window)
-        self._streams[number] = stream
+        self.calls[number] = stream
         if head.streaming and not head.http:
             events.append(stream)
         if ended:
             self._finished(stream, events)
 
     def _trailers(self, number: int, ended: bool, fields: list[Field], events: list[Event]) -> None:
-        stream = self._streams.get(number)
+        stream = self.calls.get(number)
         if stream is None:
             if number in self._gone:
                 return
@@ -300,17 +298,14 @@ class Connection(Receiving):
                 raise Violation(frames.FRAME_SIZE_ERROR if not number else frames.PROTOCOL_ERROR, "a broken ping")
             if not flags & frames.ACK:
                 self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
-            elif payload == _DRAIN_PING:
-                if self._draining:
-                    self.close_door()
-            else:
-                self._pongs += 1
+            elif payload == _DRAIN_PING and self._draining:
+                self.close_door()
         elif kind == frames.RST_STREAM:
             if not number or number > self._last:
                 raise Violation(frames.PROTOCOL_ERROR, "a reset of a stream that was not opened")
             if len(payload) != 4:
                 raise Violation(frames.FRAME_SIZE_ERROR, "a reset of the wrong size")
-            stream = self._streams.get(number)
+            stream = self.calls.get(number)
             if stream is not None:
                 self._charge()
                 self._drop(stream, events)
@@ -350,7 +345,7 @@ class Connection(Receiving):
                     raise Violation(frames.FLOW_CONTROL_ERROR, "a window that is too large")
                 change, self._stream_window = value - self._stream_window, value
                 grown |= change > 0
-                for stream in self._streams.values():
+                for stream in self.calls.values():
                     stream.window += change
                     if stream.window > frames.WINDOW_MAX:
                         raise Violation(frames.FLOW_CONTROL_ERROR, "a window that is too large")

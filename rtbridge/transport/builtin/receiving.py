@@ -59,7 +59,7 @@ class Receiving(Sending):
     def consumed(self, message: Message) -> None:
         """A message of a caller that sends several was used: it may send more."""
         stream = message.stream
-        if stream.id in self._streams:
+        if stream.id in self.calls:
             stream.held -= message.size
             self._unread -= message.size
             self._replenish(stream, message.size)
@@ -76,7 +76,7 @@ class Receiving(Sending):
             payload = unpadded(payload)
         if not payload and not flags & END_STREAM:
             self._idled()
-        stream = self._streams.get(number)
+        stream = self.calls.get(number)
         if stream is None or stream.ended:
             if number not in self._gone:
                 self._charge()
@@ -192,7 +192,7 @@ class Receiving(Sending):
         paid = min(size, stream.lent)
         stream.lent -= paid
         stream.owed += size - paid
-        if stream.owed > self.limits.stream_window >> 1 and not stream.ended and stream.id in self._streams:
+        if stream.owed > self.limits.stream_window >> 1 and not stream.ended and stream.id in self.calls:
             self._out.append(frames.window_update(stream.id, stream.owed))
             stream.credit += stream.owed
             stream.owed = 0
@@ -203,7 +203,7 @@ class Receiving(Sending):
         size = U32.unpack(payload)[0] & 0x7FFFFFFF
         if number > self._last:
             raise Violation(frames.PROTOCOL_ERROR, "a window of a stream that was not opened")
-        stream = self._streams.get(number)
+        stream = self.calls.get(number)
         if number and stream is None:
             return
         if not size:

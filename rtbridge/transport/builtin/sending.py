@@ -56,6 +56,7 @@ class Sending:
         now: The time in seconds, from any start.
 
     Attributes:
+        calls: The calls under way, by their streams' numbers.
         paused: Whether the transport takes no more for now; only what is small is sent then.
 
     """
@@ -65,7 +66,7 @@ class Sending:
         self.now = now
         self.paused = False
         self._out: list[bytes | memoryview] = []
-        self._streams: dict[int, Stream] = {}
+        self.calls: dict[int, Stream] = {}
         self._gone: dict[int, None] = {}
         self._window = frames.WINDOW
         self._stream_window = frames.WINDOW
@@ -107,7 +108,7 @@ class Sending:
             and len(self._tail) == 1
         ):
             number = stream.id
-            if self._streams.pop(number, None) is not None:
+            if self.calls.pop(number, None) is not None:
                 self._window -= framed
                 self._idle_frames = 0
                 self._out += (
@@ -131,7 +132,7 @@ class Sending:
 
     def finish(self, stream: Stream) -> None:
         """End a stream with the status OK, after everything that was sent."""
-        if stream.id in self._streams:
+        if stream.id in self.calls:
             if not stream.started:
                 self._begin(stream)
             stream.trailers = OK
@@ -142,7 +143,7 @@ class Sending:
 
         Source: gRPC over HTTP/2, Responses: a call without a message has trailers only; the text is percent-encoded.
         """
-        if stream.id not in self._streams:
+        if stream.id not in self.calls:
             return
         block = literal(b"grpc-status", b"%d" % status)
         if text:
@@ -156,7 +157,7 @@ class Sending:
 
     def answer(self, stream: Stream, status: int, text: bytes) -> None:
         """Answer what is no call of gRPC, as any server of HTTP does."""
-        if stream.id not in self._streams:
+        if stream.id not in self.calls:
             return
         block = literal(b":status", b"%d" % status) + literal(b"content-type", b"text/plain; charset=utf-8")
         self._write_headers(stream.id, block + literal(b"content-length", b"%d" % len(text)), END_HEADERS)
@@ -168,7 +169,7 @@ class Sending:
 
     def reset(self, stream: Stream, code: int) -> None:
         """End a stream at once."""
-        if self._streams.get(stream.id) is stream:
+        if self.calls.get(stream.id) is stream:
             self._out.append(frames.rst_stream(stream.id, code))
             self._forget(stream)
             self._leave(stream.id)
@@ -183,14 +184,10 @@ class Sending:
         self.paused = False
         return self._pump_all()
 
-    def stalled(self, before: float) -> list[Stream]:
-        """The streams that have something to send, and could send nothing since then."""
-        return [stream for stream in self._blocked.values() if stream.since <= before]
-
     # Below: frames and windows.
 
     def _queue(self, stream: Stream, message: bytes) -> None:
-        if stream.id not in self._streams:
+        if stream.id not in self.calls:
             return
         self._idle_frames = 0
         if not stream.started:
@@ -242,7 +239,7 @@ class Sending:
     def _pump(self, stream: Stream) -> bool:
         """Send what the windows allow; whether that is everything."""
         outbox, number = stream.outbox, stream.id
-        if number not in self._streams:
+        if number not in self.calls:
             return True
         if outbox:
             before = self._unsent
@@ -282,7 +279,7 @@ class Sending:
 
     def _forget(self, stream: Stream) -> None:
         number = stream.id
-        self._streams.pop(number, None)
+        self.calls.pop(number, None)
         self._blocked.pop(number, None)
         if stream.outbox:
             self._unsent -= sum([len(chunk) for chunk in stream.outbox])

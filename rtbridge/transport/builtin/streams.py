@@ -32,9 +32,10 @@ class Stream:
         outbox: What could not be sent yet.
         trailers: What ends the stream once that is sent; None as long as more may come.
         started: Whether its reply has begun.
-        since: When its outbox last moved.
+        since: When its outbox last moved; before that, when its request was seen to be late.
         task: Who answers it: the front's.
         inbox: Where later messages go: the front's.
+        waiter: What its sender waits for: the front's.
 
     """
 
@@ -57,6 +58,7 @@ class Stream:
         "timeout",
         "told",
         "trailers",
+        "waiter",
         "window",
     )
 
@@ -80,6 +82,7 @@ class Stream:
         self.since = 0.0
         self.task: Any = None
         self.inbox: Any = None
+        self.waiter: Any = None
 
 
 class Message(NamedTuple):
