@@ -6,7 +6,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from rtbridge.denial import Throttle
 from rtbridge.errors import InvalidMessage
@@ -118,7 +118,7 @@ class Front(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the peer."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's are none by name
         self._transport = transport
         self.peer = _written(transport.get_extra_info("peername"))
         self._owner.joined(self)
