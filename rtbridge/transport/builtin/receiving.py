@@ -177,7 +177,7 @@ class Receiving(Sending):
         stream.told = True
         self._unread -= stream.held
         stream.held = 0
-        stream.body = None
+        stream.body = None if stream.ended else bytearray()
         events.append(stream)
 
     # Windows.
