@@ -66,7 +66,7 @@ class Client:
         while raw:
             length, kind, flags = int.from_bytes(raw[:3]), raw[3], raw[4]
             payload = raw[9 : 9 + length]
-            fields = dict(self.decoder.decode(payload)) if kind == frames.HEADERS else {}
+            fields: Any = dict(self.decoder.decode(payload)) if kind == frames.HEADERS else {}
             found.append(Frame(kind, flags, int.from_bytes(raw[5:9]), payload, fields))
             raw = raw[9 + length :]
         return found
@@ -78,11 +78,11 @@ class Client:
         added = [(name.replace("_", "-"), value) for name, value in own.items() if name not in names]
         return bytes(self.encoder.encode(changed + added))
 
-    def call(self, number: int, flags: int = 0, **own: str) -> bytes:
+    def call(self, number: int, flags: int = 0, /, **own: str) -> bytes:
         """The headers of a call."""
         return frames.frame(frames.HEADERS, frames.END_HEADERS | flags, number, self.block(*CALL, **own))
 
-    def unary(self, number: int, request: bytes = b"ping", **own: str) -> bytes:
+    def unary(self, number: int, request: bytes = b"ping", /, **own: str) -> bytes:
         """A whole call."""
         return self.call(number, **own) + data(number, message(request))
 
@@ -92,7 +92,7 @@ class Client:
         self.events = [event for event in self.events if not isinstance(event, Stream)]
         return found
 
-    def open(self, number: int, **own: str) -> Stream:
+    def open(self, number: int, /, **own: str) -> Stream:
         """A call whose caller sends several messages."""
         assert self.feed(self.call(number, path="/s/Stream", **own)) == []
         (stream,) = self.called()
