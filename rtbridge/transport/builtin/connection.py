@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from rtbridge.transport.builtin import frames
-from rtbridge.transport.builtin.frames import END_HEADERS, END_STREAM, HEAD, PADDED, PRIORITISED, U32
+from rtbridge.transport.builtin.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_SIZE,
+    HEAD,
+    HEADERS,
+    PADDED,
+    PRIORITISED,
+    U32,
+)
 from rtbridge.transport.builtin.heads import TIMEOUT, Heads, Malformed, TooLarge, check, seconds
 from rtbridge.transport.builtin.hpack import Decoder, Field, HpackError
 from rtbridge.transport.builtin.limits import Limits
@@ -18,8 +28,14 @@ from rtbridge.transport.builtin.streams import Event, Stream, Writable
 #: The PING between the two GOAWAYs of a drain.
 _DRAIN_PING: Final = b"drain\0\0\0"
 
+_HEAD: Final = HEAD.unpack_from
+_LENGTH: Final = U32.unpack_from
+
 #: The last stream of a GOAWAY that refuses none yet.
 _ALL: Final = 2**31 - 1
+
+#: Flags of HEADERS that want more than to be read on.
+_SPECIAL: Final = END_HEADERS | PADDED | PRIORITISED
 
 #: Bytes of a frame's payload that we send at most: a large frame keeps the others of its connection waiting.
 _FRAME_MOST: Final = 2**16
@@ -54,7 +70,7 @@ class Connection(Receiving):
         self._rest = b""
         self.greeted = False
         self._settled = False
-        self._decoder = Decoder(TIMEOUT)
+        self._decode = Decoder(TIMEOUT).decode
         self._most = limits.refusal_factor * limits.header_size
         self._heads = Heads(routes or {}, self._most)
         self._block: tuple[int, int, bytearray] | None = None
@@ -157,22 +173,19 @@ class Connection(Receiving):
                 return 0
             self.greeted = True
             position = 24
-        streams = self.calls
-        unpack = HEAD.unpack_from
+        calls, whole = self.calls, self.limits.connection_window
         while size - position >= 9:
-            word, flags, number = unpack(buffer, position)
+            word, flags, number = _HEAD(buffer, position)
             length, kind = word >> 8, word & 0xFF
             start = position + 9
-            end = start + length
-            if length > frames.FRAME_SIZE:
+            position = start + length
+            if length > FRAME_SIZE:
                 raise Violation(frames.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
-            if end > size:
-                break
+            if position > size:
+                return start - 9
             number &= 0x7FFFFFFF
-            if self._block is not None and kind != frames.CONTINUATION:
-                raise Violation(frames.PROTOCOL_ERROR, "a frame amid a header block")
-            if kind == frames.DATA:
-                stream = streams.get(number)
+            if kind == DATA:
+                stream = calls.get(number)
                 self._credit -= length
                 if (
                     flags == END_STREAM
@@ -182,21 +195,38 @@ class Connection(Receiving):
                     and not stream.ended
                     and length >= 5
                     and buffer[start] == 0
-                    and U32.unpack_from(buffer, start + 1)[0] == length - 5
+                    and _LENGTH(buffer, start + 1)[0] == length - 5
+                    and self._block is None
                 ):  # a whole request, as nearly all of them come
                     stream.ended = True
-                    stream.message = buffer[start + 5 : end]
+                    stream.message = buffer[start + 5 : position]
                     events.append(stream)
-                    if self._credit < self.limits.connection_window >> 1:
-                        self._grant(self.limits.connection_window - self._credit)
-                else:
-                    self._data(number, flags, buffer[start:end], events)
-            elif kind == frames.HEADERS:
-                self._headers(number, flags, buffer[start:end], events)
-            else:
-                self._control(kind, flags, number, buffer[start:end], events)
-            position = end
+                    if self._credit < whole >> 1:
+                        self._grant(whole - self._credit)
+                    continue
+            elif (
+                kind == HEADERS
+                and flags & _SPECIAL == END_HEADERS
+                and number > self._last
+                and number & 1
+                and self._settled
+                and self._block is None
+            ):  # a new call
+                self._open(number, flags, buffer[start:position], events)
+                continue
+            self._frame(kind, flags, number, buffer[start:position], events)
         return position
+
+    def _frame(self, kind: int, flags: int, number: int, payload: bytes, events: list[Event]) -> None:
+        """Any frame."""
+        if self._block is not None and kind != frames.CONTINUATION:
+            raise Violation(frames.PROTOCOL_ERROR, "a frame amid a header block")
+        if kind == DATA:
+            self._data(number, flags, payload, events)
+        elif kind == HEADERS:
+            self._headers(number, flags, payload, events)
+        else:
+            self._control(kind, flags, number, payload, events)
 
     # Header blocks.
 
@@ -233,13 +263,15 @@ class Connection(Receiving):
 
     def _list(self, number: int, flags: int, block: bytes, events: list[Event]) -> None:
         """A header list that is complete: of a new call, or of the end of one."""
-        fields, apart = self._decoder.decode(block)
-        ended = bool(flags & END_STREAM)
         if number <= self._last:
-            self._trailers(number, ended, fields, events)
-            return
-        if not number & 1:
+            self._trailers(number, bool(flags & END_STREAM), self._decode(block)[0], events)
+        elif not number & 1:
             raise Violation(frames.PROTOCOL_ERROR, "a stream with an even number")
+        else:
+            self._open(number, flags, block, events)
+
+    def _open(self, number: int, flags: int, block: bytes, events: list[Event]) -> None:
+        fields, apart = self._decode(block)
         self._last = number
         limits = self.limits
         if (
@@ -250,8 +282,8 @@ class Connection(Receiving):
             self._refuse(number, frames.REFUSED_STREAM)
             return
         try:
-            head = self._heads.find(fields)
-            timeout = None if apart is None else seconds(apart.value)
+            head = self._heads.kept.get(fields) or self._heads.find(fields)
+            timeout = None if apart is None else apart.meaning or seconds(apart)
         except Malformed:
             self._refuse(number, frames.PROTOCOL_ERROR)
             return
@@ -259,10 +291,10 @@ class Connection(Receiving):
         self.calls[number] = stream
         if head.streaming and not head.http:
             events.append(stream)
-        if ended:
+        if flags & END_STREAM:
             self._finished(stream, events)
 
-    def _trailers(self, number: int, ended: bool, fields: list[Field], events: list[Event]) -> None:
+    def _trailers(self, number: int, ended: bool, fields: tuple[Field, ...], events: list[Event]) -> None:
         stream = self.calls.get(number)
         if stream is None:
             if number in self._gone:
@@ -353,6 +385,7 @@ class Connection(Receiving):
                 if not frames.FRAME_SIZE <= value < 1 << 24:
                     raise Violation(frames.PROTOCOL_ERROR, "a frame size that none may have")
                 self._frame_size = min(value, _FRAME_MOST)
+                self._aim()
             elif name == frames.ENABLE_PUSH and value > 1:
                 raise Violation(frames.PROTOCOL_ERROR, "push is on or off")
         self._out.append(frames.SETTINGS_ACK)

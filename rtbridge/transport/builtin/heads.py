@@ -85,7 +85,7 @@ class Head:
         "whole",
     )
 
-    def __init__(self, fields: list[Field], routes: Mapping[str, bool]) -> None:
+    def __init__(self, fields: tuple[Field, ...], routes: Mapping[str, bool]) -> None:
         pseudo: dict[bytes, bytes] = {}
         pairs: list[tuple[str | bytes, str | bytes]] = []
         kind, begun = b"", False
@@ -162,16 +162,19 @@ class Heads:
         routes: Path → whether its caller may send several messages.
         most: Bytes of a header list, counted as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
 
+    Attributes:
+        kept: Those that came lately, by their fields.
+
     """
 
-    __slots__ = ("_kept", "_most", "_routes")
+    __slots__ = ("_most", "_routes", "kept")
 
     def __init__(self, routes: Mapping[str, bool], most: int) -> None:
         self._routes = routes
         self._most = most
-        self._kept: dict[tuple[Field, ...], Head] = {}
+        self.kept: dict[tuple[Field, ...], Head] = {}
 
-    def find(self, fields: list[Field]) -> Head:
+    def find(self, fields: tuple[Field, ...]) -> Head:
         """What these fields say.
 
         Raises:
@@ -179,38 +182,32 @@ class Heads:
             TooLarge: They are beyond all bounds.
 
         """
-        key = tuple(fields)
-        head = self._kept.get(key)
-        if head is None:
-            size = sum([field.size for field in fields])
-            if size > self._most:
-                raise TooLarge(f"a header list of {size} bytes")
-            head = Head(fields, self._routes)
-            if size <= _KEPT_SIZE:
-                if len(self._kept) >= _KEPT:
-                    self._kept.clear()
-                self._kept[key] = head
+        head = self.kept.get(fields)
+        if head is not None:
+            return head
+        size = sum([field.size for field in fields])
+        if size > self._most:
+            raise TooLarge(f"a header list of {size} bytes")
+        head = Head(fields, self._routes)
+        if size <= _KEPT_SIZE:
+            if len(self.kept) >= _KEPT:
+                self.kept.clear()
+            self.kept[fields] = head
         return head
 
 
-_timeouts: dict[bytes, float] = {}
-
-
-def seconds(timeout: bytes) -> float:
-    """The duration of a ``grpc-timeout``.
+def seconds(field: Field) -> float:
+    """The duration that a ``grpc-timeout`` tells.
 
     Raises:
         Malformed: It is none.
 
     """
-    found = _timeouts.get(timeout)
+    found = field.meaning
     if found is None:
-        digits = timeout[:-1]
-        unit = _UNITS.get(timeout[-1]) if timeout else None
+        digits = field.value[:-1]
+        unit = _UNITS.get(field.value[-1]) if digits else None
         if unit is None or not digits.isdigit() or len(digits) > 8:
             raise Malformed("grpc-timeout is not a duration")
-        found = int(digits) * unit
-        if len(_timeouts) >= 4096:
-            _timeouts.clear()
-        _timeouts[timeout] = found
+        found = field.meaning = int(digits) * unit
     return found

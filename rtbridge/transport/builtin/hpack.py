@@ -39,16 +39,18 @@ class Field:
         value: As it came.
         size: What it counts in the dynamic table and in a header list (section 4.1).
         apart: Whether its value differs from call to call.
+        meaning: What was read in its value, once; None before.
 
     """
 
-    __slots__ = ("apart", "name", "size", "value")
+    __slots__ = ("apart", "meaning", "name", "size", "value")
 
     def __init__(self, name: bytes, value: bytes, *, apart: bool = False) -> None:
         self.name = name
         self.value = value
         self.size = len(name) + len(value) + OVERHEAD
         self.apart = apart
+        self.meaning: float | None = None
 
     def __repr__(self) -> str:
         return f"Field({self.name!r})"  # values are cookies and tokens
@@ -73,18 +75,34 @@ def _static() -> tuple[Field, ...]:
 STATIC: Final = _static()
 _DYNAMIC: Final = len(STATIC)
 
+#: How an index of the dynamic table begins, and a literal that is added under the newest entry's name.
+_FIRST_DYNAMIC: Final = 0x80 | _DYNAMIC
+_NEWEST_NAME: Final = 0x40 | _DYNAMIC
+
 _apart: dict[bytes, Field] = {}
+
+
+#: What a block's bytes become when a new value apart has moved every entry of the table by one, and all else is as it
+#: was. An index beyond one byte is not foreseen.
+_NEXT: Final = bytes(byte + 1 if _FIRST_DYNAMIC <= byte < 0xFE else byte for byte in range(256))
+_FARTHEST: Final = 0x7E
+
+#: No block begins so: index 0 is none.
+_NOTHING: Final = b"\x80"
 
 
 class Decoder:
     """Reads the header blocks of one connection, in order.
+
+    A caller that repeats itself sends blocks which only differ in the value apart, and in the indices that its last
+    value has moved by one. Such a block is foreseen, and not read field by field: that is half the price of a call.
 
     Args:
         apart: Name of a field whose value differs from call to call; it is given out apart.
 
     """
 
-    __slots__ = ("_apart", "_capacity", "_entries", "_known", "_size")
+    __slots__ = ("_after", "_apart", "_before", "_capacity", "_entries", "_farthest", "_known", "_same", "_size")
 
     def __init__(self, apart: bytes = b"") -> None:
         self._apart = apart
@@ -92,36 +110,76 @@ class Decoder:
         self._size = 0
         self._capacity = TABLE_SIZE
         self._known: dict[tuple[bytes, bytes], Field] = {}
+        # The block that is foreseen: what is before the value apart and after it, its other fields, and the oldest
+        # entry that it refers to.
+        self._before = _NOTHING
+        self._after = b""
+        self._same: tuple[Field, ...] = ()
+        self._farthest = 0
 
-    def decode(self, block: bytes) -> tuple[list[Field], Field | None]:
+    def decode(self, block: bytes) -> tuple[tuple[Field, ...], Field | None]:
         """The fields of a block in order, and the one apart.
 
         Raises:
             HpackError: The block cannot be read.
 
         """
+        before = self._before
+        if block.startswith(before):
+            start = len(before)
+            end = start + 1 + (block[start] & 0x7F) if start < len(block) else 0
+            apart = _apart.get(block[start:end])
+            if apart is not None and block[end:] == self._after:
+                self._add(apart)
+                self._foresee(before, self._after, self._farthest)
+                return self._same, apart
+        self._before = _NOTHING
+        fields, apart = self._read(block)
+        found = self._same = tuple(fields)
+        return found, apart
+
+    def _foresee(self, before: bytes, after: bytes, farthest: int) -> None:
+        """Foresee the block that differs from the last one as said above, where its entries are still there then.
+
+        The next value apart takes the place of three others at most, before what is after it is read.
+        """
+        if farthest < _FARTHEST and farthest + 3 < _DYNAMIC + len(self._entries):
+            self._before = before.translate(_NEXT)
+            self._after = after.translate(_NEXT)
+            self._farthest = farthest + 1
+        else:
+            self._before = _NOTHING
+
+    def _read(self, block: bytes) -> tuple[list[Field], Field | None]:
         fields: list[Field] = []
         apart: Field | None = None
         entries = self._entries
         position, end = 0, len(block)
+        cut = stop = 0
         try:
             while position < end:
                 first = block[position]
                 if first >= 0x80:  # indexed (6.1)
-                    index = first & 0x7F
                     position += 1
-                    if index == 0x7F:
-                        index, position = _integer(block, position, 0x7F)
-                    if index < _DYNAMIC:
-                        if not index:
+                    if first < _FIRST_DYNAMIC:
+                        if first == 0x80:
                             raise HpackError("index 0")
-                        fields.append(STATIC[index])
+                        fields.append(STATIC[first - 0x80])
+                        continue
+                    if first < 0xFF:
+                        field = entries[_FIRST_DYNAMIC - 1 - first]
                     else:
+                        index, position = _integer(block, position, 0x7F)
                         field = entries[_DYNAMIC - 1 - index]
-                        if field.apart:
-                            apart = field
-                        else:
-                            fields.append(field)
+                    if field.apart:
+                        apart = field
+                    else:
+                        fields.append(field)
+                elif first == _NEWEST_NAME and entries[-1].apart:  # a new value apart, as nearly all of them come
+                    cut = position + 1
+                    apart, stop = self._value_apart(block, cut)
+                    position = stop
+                    self._add(apart)
                 elif first & 0xE0 == 0x20:  # a new size of the table (6.3)
                     position = self._resize(block, position, begun=bool(fields) or apart is not None)
                 else:  # literal: added to the table (6.2.1) or not (6.2.2, 6.2.3)
@@ -131,15 +189,24 @@ class Decoder:
                     else:
                         fields.append(field)
                     if first & 0x40:
-                        entries.append(field)
-                        self._size += field.size
-                        if self._size > self._capacity:
-                            self._evict()
+                        self._add(field)
         except IndexError as exc:
             raise HpackError("an index without an entry, or the block ends too soon") from exc
         except HuffmanError as exc:
             raise HpackError(str(exc)) from exc
+        if cut and len(fields) == cut - 1 + end - stop:  # all others were an index of one byte
+            farthest = max(block[:cut] + block[stop:]) - 0x80
+            self._foresee(block[:cut], block[stop:], farthest)
         return fields, apart
+
+    def _add(self, field: Field) -> None:
+        entries = self._entries
+        entries.append(field)
+        size = self._size + field.size
+        while size > self._capacity:
+            size -= entries[0].size
+            del entries[0]
+        self._size = size
 
     def _literal(self, block: bytes, position: int, mask: int) -> tuple[Field, int]:
         index = block[position] & mask
@@ -186,18 +253,11 @@ class Decoder:
         if size > TABLE_SIZE:
             raise HpackError(f"a table of {size} bytes; at most {TABLE_SIZE} were offered")
         self._capacity = size
-        self._evict()
+        entries = self._entries
+        while self._size > size:
+            self._size -= entries[0].size
+            del entries[0]
         return position
-
-    def _evict(self) -> None:
-        size, gone = self._size, 0
-        for field in self._entries:
-            if size <= self._capacity:
-                break
-            size -= field.size
-            gone += 1
-        del self._entries[:gone]
-        self._size = size
 
 
 def _integer(block: bytes, position: int, value: int) -> tuple[int, int]:

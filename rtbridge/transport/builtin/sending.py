@@ -79,6 +79,7 @@ class Sending:
         self._head, self._tail = _STATUS_200 + _KIND_KEPT, _STATUS_OK_KEPT
         self._prefix = b""
         self._plain = False
+        self._direct = -1
 
     @property
     def waiting(self) -> bool:
@@ -98,14 +99,11 @@ class Sending:
         size = len(message)
         framed = size + 5
         if (
-            framed <= self._frame_size
+            framed <= self._direct
             and framed <= self._window
             and framed <= stream.window
-            and size < self._compress_from
             and stream.ended
             and not self._blocked
-            and len(self._head) == 2
-            and len(self._tail) == 1
         ):
             number = stream.id
             if self.calls.pop(number, None) is not None:
@@ -211,6 +209,12 @@ class Sending:
             self._head = _STATUS_200 + _NEWEST
             if len(self._tail) == 1:
                 self._tail = _SECOND
+            self._aim()
+
+    def _aim(self) -> None:
+        """How large a message may leave in one go, with its prefix; none before the peer's table has both blocks."""
+        warm = len(self._head) == 2 and len(self._tail) == 1
+        self._direct = min(self._frame_size, self._compress_from + 4) if warm else -1
 
     def _end(self, stream: Stream) -> None:
         """Write what ends a stream whose outbox is empty."""
@@ -225,6 +229,7 @@ class Sending:
                 self._tail = _NEWEST
                 if len(self._head) == 2:
                     self._head = _STATUS_200 + _SECOND
+                self._aim()
         self._forget(stream)
         if not stream.ended:
             # The caller need not send the rest (RFC 9113, section 8.1).
@@ -297,6 +302,7 @@ class Sending:
             self._plain = True
             self._prefix = b"\x20"
             self._head, self._tail = _STATUS_200 + _KIND, _STATUS_OK
+            self._aim()
 
 
 def percent_encoded(text: str) -> bytes:

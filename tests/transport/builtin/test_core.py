@@ -505,7 +505,7 @@ def test_heads_are_kept_within_bounds() -> None:
         client.feed(client.unary(number, x=str(number)))
         client.connection.respond(client.called()[0], b"")
         client.read()
-    assert len(client.connection._heads._kept) <= 64
+    assert len(client.connection._heads.kept) <= 64
 
 
 def test_what_a_call_is_not() -> None:
