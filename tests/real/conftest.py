@@ -33,6 +33,15 @@ ROOT = Path(__file__).parents[2]
 
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
+#: What serves gRPC, and what a test runs with where it does not matter.
+GRPC_SERVERS = ("grpcio",)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A client of gRPC that is not ours meets every server of ours."""
+    if {"go_peer", "grpc_server"} <= set(metafunc.fixturenames):
+        metafunc.parametrize("grpc_server", GRPC_SERVERS)
+
 
 class Certificates(NamedTuple):
     """PEM files of one certificate authority, a server on the loopback, and a client.
@@ -282,9 +291,9 @@ class Begun:
         self._future = future
         self.number = number
 
-    async def answer(self) -> dict[str, Any]:
-        """What the program says to it."""
-        async with asyncio.timeout(PATIENCE):
+    async def answer(self, within: float = PATIENCE) -> dict[str, Any]:
+        """What the program says to it, and has to say within so many seconds."""
+        async with asyncio.timeout(within):
             answer = await self._future
         assert "fault" not in answer, answer["fault"]
         return answer
@@ -378,9 +387,17 @@ async def go_peer(go_peer_program: Path) -> AsyncIterator[GoPeer]:
 
 
 class Backend:
-    """A plugin that hears every event, keeps it, and answers what ``answer`` gives: a value, an awaitable, a stream."""
+    """A plugin that hears every event, keeps it, and answers what ``answer`` gives: a value, an awaitable, a stream.
+
+    Attributes:
+        seen: What was heard.
+        answer: Makes the answer to an event.
+        forgets: Keeps no event, where there are too many.
+
+    """
 
     def __init__(self) -> None:
+        self.forgets = False
         self.seen: list[Event] = []
         self.answer: Callable[[Any], Any] = lambda event: None
         for method in METHODS.values():
@@ -388,7 +405,8 @@ class Backend:
 
     def _hook(self) -> Callable[[Any], Awaitable[Any]]:
         async def hook(event: Any) -> Any:
-            self.seen.append(event)
+            if not self.forgets:
+                self.seen.append(event)
             answer = self.answer(event)
             return await answer if inspect.isawaitable(answer) else answer
 
@@ -421,7 +439,13 @@ Serve = Callable[..., Awaitable[Served]]
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
+def grpc_server() -> str:
+    """What serves gRPC."""
+    return GRPC_SERVERS[0]
+
+
+@pytest.fixture
+async def serve(grpc_server: str) -> AsyncIterator[Serve]:
     """Starts rtbridge in this process, gRPC on a free port: ``await serve(plugin, **settings of rtbridge)``."""
     running: list[Served] = []
 
@@ -429,7 +453,7 @@ async def serve() -> AsyncIterator[Serve]:
         content = {
             "version": "3",
             "centrifuge": {"proxy_address": address},
-            "rtbridge": {"entry_points": False, "drain_timeout": "10s", **settings},
+            "rtbridge": {"entry_points": False, "grpc_server": grpc_server, "drain_timeout": "10s", **settings},
         }
         runtime = Runtime(parse_config(content).config, plugins)
         await runtime.boot()

@@ -276,13 +276,13 @@ def test_the_go_program_is_in_order(go: Path, go_peer_program: Path) -> None:
         assert (command, done.returncode, done.stdout + done.stderr) == (command, 0, "")
 
 
-async def test_every_field_of_every_request_arrives(backend: Any, serve: Any, go_peer: Any) -> None:
+async def test_every_field_of_every_request_arrives(backend: Any, grpc_server: str, serve: Any, go_peer: Any) -> None:
     """The hook of each unary method sees every field as grpc-go sent it."""
     connection = await go_peer.dial((await serve(backend)).address)
     for method, (request, expected) in REQUESTS.items():
         await connection.call(method, request)
         event = backend.seen.pop()
-        assert (event.kind, event.via, backend.seen) == (KINDS[method], "grpcio", [])
+        assert (event.kind, event.via, backend.seen) == (KINDS[method], grpc_server, [])
         seen = {name: getattr(event, name) for name in event.__struct_fields__ if name != "call"}
         assert seen == expected, method
 

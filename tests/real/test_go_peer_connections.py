@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ import pytest
 from rtbridge import PublishResult, RPCResult
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+#: Asks for every call of a test that makes many; it takes minutes.
+LONG: Final = os.environ.get("RTBRIDGE_LONG_TESTS", "") not in ("", "0", "false")
 
 SERVICE: Final = "centrifugal.centrifugo.proxy.CentrifugoProxy"
 MIB: Final = 1024 * 1024
@@ -138,6 +142,17 @@ async def test_many_calls_at_once(backend: Any, serve: Any, go_peer: Any) -> Non
     connection = await go_peer.dial((await serve(backend)).address)
     found = await connection.do("burst", count=2000, in_flight=128, timeout=15_000)
     assert (found["right"], found["wrong"], found["failed"], found["connections"]) == (2000, 0, {}, 1)
+
+
+async def test_every_size(backend: Any, serve: Any, go_peer: Any) -> None:
+    """Calls of 1 B to 1 MB, at most 256 in flight on one connection: each reply is its request."""
+    backend.answer = echo
+    backend.forgets = True
+    connection = await go_peer.dial((await serve(backend)).address)
+    calls = 100_000 if LONG else 5_000
+    burst = connection.begin_other("burst", count=calls, in_flight=256, largest=MIB, timeout=60_000)
+    found = await burst.answer(within=550)
+    assert (found["right"], found["wrong"], found["failed"], found["connections"]) == (calls, 0, {}, 1)
 
 
 async def test_more_calls_than_places(backend: Any, serve: Any, go_peer: Any) -> None:

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from rtbridge import ConnectResult, Event, hookimpl
 from rtbridge.events import METHODS
 from tests.centrifugo import BOUND, Centrifugo, merged
+from tests.real.conftest import GRPC_SERVERS
 
 #: Channel events that both wires carry.
 _CHANNEL_PROXIES: Final = ("subscribe", "publish", "sub_refresh", "map_publish", "map_remove", "shared_poll_refresh")
@@ -93,6 +94,19 @@ def proxied(wire: str, address: str, **options: Any) -> dict[str, Any]:
             "namespaces": [{"name": "rooms", "proxy_enabled": True}],
         },
     }
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each way that proxy calls travel; gRPC to each server of ours."""
+    if "grpc_server" not in metafunc.fixturenames:
+        if "wire" in metafunc.fixturenames:
+            metafunc.parametrize("wire", ("grpc", "http"))
+    elif "wire" in metafunc.fixturenames:
+        ways = [("grpc", name) for name in GRPC_SERVERS]
+        ids = [*(f"grpc-{name}" for name in GRPC_SERVERS), "http"]
+        metafunc.parametrize(("wire", "grpc_server"), [*ways, ("http", GRPC_SERVERS[0])], ids=ids)
+    else:
+        metafunc.parametrize("grpc_server", GRPC_SERVERS)
 
 
 class Closed(NamedTuple):
@@ -313,7 +327,7 @@ async def stand(centrifugo: Start, serve: Any) -> AsyncIterator[Callable[..., Aw
     ) -> Stand:
         own = {} if wire == "grpc" else {"http_proxy": {"address": "tcp://127.0.0.1:0"}}
         served = await serve(*plugins, **own, **settings)
-        address = {each.name: each.address for each in served.transports}["grpcio" if wire == "grpc" else "http"]
+        address = served.transports[0 if wire == "grpc" else 1].address
         config = merged(proxied(wire, address, **(proxies or {})), over or {})
         made = Stand(await centrifugo(config), served)
         stands.append(made)
@@ -349,10 +363,3 @@ def proxying() -> Callable[..., dict[str, Any]]:
 def hooks() -> type[Hooks]:
     """The plugin that does as a test says."""
     return Hooks
-
-
-@pytest.fixture(params=["grpc", "http"])
-def wire(request: pytest.FixtureRequest) -> str:
-    """Each way that proxy calls travel."""
-    wire: str = request.param
-    return wire

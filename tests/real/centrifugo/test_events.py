@@ -36,7 +36,7 @@ class Message(msgspec.Struct):
     text: str
 
 
-async def test_connect(wire: str, stand: Any, hooks: Any) -> None:
+async def test_connect(wire: str, grpc_server: str, stand: Any, hooks: Any) -> None:
     """The hook sees who connects and how; the client gets data and both kinds of server-side subscriptions."""
     plugin = hooks(
         connect=ConnectResult(
@@ -57,7 +57,7 @@ async def test_connect(wire: str, stand: Any, hooks: Any) -> None:
     # Centrifugo compacts JSON for its HTTP proxies; over gRPC the bytes are those of the client.
     raw = b'{"authToken": "t"}' if wire == "grpc" else b'{"authToken":"t"}'
     assert (event.raw_data, event.data) == (raw, {"authToken": "t"})
-    assert event.via == ("grpcio" if wire == "grpc" else "http")
+    assert event.via == (grpc_server if wire == "grpc" else "http")
     assert event.client == reply["connect"].pop("client")
     assert uuid.UUID(event.client)
     assert reply["connect"].pop("version")

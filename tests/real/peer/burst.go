@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +19,8 @@ import (
 
 // burst makes many RPC calls whose backend answers with the data it was sent, and counts what came back.
 //
-// It ends after Count calls, or, with Connections, when that many have been opened and Count is only a bound.
+// It ends after Count calls, or, with Connections, when that many have been opened and Count is only a bound. With
+// Largest the data is so many random bytes at most, as often between 1 and 10 as between 10 and 100.
 func burst(ctx context.Context, p *peer, _ int, raw json.RawMessage) (answer, error) {
 	conn, err := p.on(raw)
 	if err != nil {
@@ -26,6 +30,7 @@ func burst(ctx context.Context, p *peer, _ int, raw json.RawMessage) (answer, er
 		Count       int64 `json:"count"`
 		InFlight    int   `json:"in_flight"`
 		Connections int64 `json:"connections"`
+		Largest     int   `json:"largest"`
 		Timeout     int   `json:"timeout"`
 	}
 	if err := json.Unmarshal(raw, &arguments); err != nil {
@@ -45,6 +50,9 @@ func burst(ctx context.Context, p *peer, _ int, raw json.RawMessage) (answer, er
 					return
 				}
 				data := fmt.Appendf(nil, `{"number":%d,"text":"%064x"}`, number, number*number)
+				if arguments.Largest > 0 {
+					data = noise(number, arguments.Largest)
+				}
 				deadline, cancel := context.WithTimeout(ctx, time.Duration(arguments.Timeout)*time.Millisecond)
 				reply, err := client.RPC(deadline, &pb.RPCRequest{Method: "echo", User: fmt.Sprint(number), Data: data})
 				cancel()
@@ -65,4 +73,15 @@ func burst(ctx context.Context, p *peer, _ int, raw json.RawMessage) (answer, er
 	found := conn.counters.told()
 	found["right"], found["wrong"], found["failed"] = right.Load(), wrong.Load(), codes
 	return found, nil
+}
+
+// noise is the data of one call: other bytes, and another length, for each number, and the same in every run.
+func noise(number int64, largest int) []byte {
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], uint64(number))
+	source := rand.NewChaCha8(seed)
+	exponent := rand.New(source).Float64()
+	data := make([]byte, int(math.Pow(float64(largest), exponent)))
+	_, _ = source.Read(data) // it never fails
+	return data
 }
