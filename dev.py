@@ -25,9 +25,11 @@ CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 #: Tool → what its absence leaves out.
 TOOLS = {
-    "go": "the tests with a gRPC client that is not ours (tests/real/test_go_peer.py)",
+    "go": "the tests with a gRPC client that is not ours (tests/real/test_go_peer.py), and h2spec (tests/transport)",
     "node": "the tests with Centrifugo's JavaScript client (tests/real)",
     "npm": "the tests with Centrifugo's JavaScript client (tests/real)",
+    "curl": "calls of the gRPC server with curl (tests/transport)",
+    "h2load": "calls of the gRPC server with nghttp2's load generator (tests/transport)",
     "chromium": "the sample chat in a browser (tests/real/browser)",
     "memcached": "the tests of the memcached driver (tests/plugins/kv)",
     "redis-server": "the tests of the redis driver (tests/plugins/kv)",

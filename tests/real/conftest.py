@@ -153,22 +153,23 @@ def lacking(tool: str, leaves_out: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def go() -> Path:
     """The Go tool; skips where it is not installed, fails there under CI."""
-    return _tool("go", "the tests with a gRPC client that is not ours")
+    return find_tool("go", "the tests with a gRPC client that is not ours")
 
 
 @pytest.fixture(scope="session")
 def node() -> Path:
     """Node; skips where it is not installed, fails there under CI."""
-    return _tool("node", "the tests with Centrifugo's JavaScript client")
+    return find_tool("node", "the tests with Centrifugo's JavaScript client")
 
 
 @pytest.fixture(scope="session")
 def npm() -> Path:
     """npm; skips where it is not installed, fails there under CI."""
-    return _tool("npm", "the tests with Centrifugo's JavaScript client")
+    return find_tool("npm", "the tests with Centrifugo's JavaScript client")
 
 
-def _tool(name: str, leaves_out: str) -> Path:
+def find_tool(name: str, leaves_out: str) -> Path:
+    """A program on PATH; skips where it is not installed, fails there under CI."""
     found = shutil.which(name)
     return Path(found) if found is not None else lacking(name, leaves_out)
 

@@ -40,6 +40,7 @@ HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX
 BOUND: Final = 20.0
 
 RPC: Final = "/centrifugal.centrifugo.proxy.CentrifugoProxy/RPC"
+BIDIRECTIONAL: Final = "/centrifugal.centrifugo.proxy.CentrifugoProxy/SubscribeBidirectional"
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -117,6 +118,13 @@ def rpc(data: bytes = b"true", method: str = "") -> bytes:
     """The bytes of an RPC request; the server of these tests repeats the data as often as ``method`` says."""
     request = message_class("centrifugal.centrifugo.proxy.RPCRequest")(data=data, method=method)
     return bytes(request.SerializeToString())
+
+
+def subscribe() -> bytes:
+    """The bytes of the first message of a bidirectional stream."""
+    package = "centrifugal.centrifugo.proxy"
+    request = message_class(f"{package}.SubscribeRequest")(channel="a")
+    return bytes(message_class(f"{package}.StreamSubscribeRequest")(subscribe_request=request).SerializeToString())
 
 
 class Reply(NamedTuple):
