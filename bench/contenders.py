@@ -48,15 +48,25 @@ class Server(NamedTuple):
     pids: str
 
 
+#: What to do where there is none.
+MISSING: Final = "put it on PATH, or its path into RTBRIDGE_CENTRIFUGO"
+
+
+def centrifugo_program() -> Path | None:
+    """Centrifugo's program: the one that ``RTBRIDGE_CENTRIFUGO`` names, else the one on PATH, else None."""
+    named = os.environ.get("RTBRIDGE_CENTRIFUGO", "")
+    program = shutil.which(Path(named).expanduser() if named else "centrifugo")
+    return None if program is None else Path(program)
+
+
 def found() -> list[Contender]:
     """Those that are there, the embedded server first; a line is printed for each that is not."""
     present = [Contender(EMBEDDED, "centrifuge")]
-    named = os.environ.get("RTBRIDGE_CENTRIFUGO", "")
-    program = shutil.which(Path(named).expanduser() if named else "centrifugo")
+    program = centrifugo_program()
     if program is not None:
-        present.append(Contender(CENTRIFUGO, "centrifuge", Path(program)))
+        present.append(Contender(CENTRIFUGO, "centrifuge", program))
     else:
-        print(f"{CENTRIFUGO} is left out: put it on PATH, or its path into RTBRIDGE_CENTRIFUGO")
+        print(f"{CENTRIFUGO} is left out: {MISSING}")
     if importlib.util.find_spec("socketio") is not None:
         present.append(Contender(SOCKETIO, "socketio"))
     else:
@@ -78,7 +88,8 @@ def running(contender: Contender, folder: Path, *, calls: bool = False) -> Itera
         start = stack.enter_context
         if contender.name == CENTRIFUGO:
             behind = start(serving("the proxy's server", (*OWN, "grpcio"))) if calls else None
-            server = start(_centrifugo(contender, folder, behind))
+            assert contender.program is not None
+            server = start(centrifugo(contender.program, folder, behind))
             pids = f"{server.pid}+{behind.pid}" if behind else str(server.pid)
         else:
             server = start(serving(contender.name, (*OWN, _OWN_NAMES[contender.name])))
@@ -89,7 +100,16 @@ def running(contender: Contender, folder: Path, *, calls: bool = False) -> Itera
 _OWN_NAMES: Final[Mapping[str, str]] = {EMBEDDED: "embedded", SOCKETIO: "socketio"}
 
 
-def _centrifugo(contender: Contender, folder: Path, behind: Running | None) -> AbstractContextManager[Running]:
+def centrifugo(program: Path, folder: Path, behind: Running | None, core: int = 0) -> AbstractContextManager[Running]:
+    """A Centrifugo, until the block ends.
+
+    Args:
+        program: Its program.
+        folder: For its configuration.
+        behind: Who answers RPCs; None to have none.
+        core: Which core it runs on.
+
+    """
     port = free_port()
     config: dict[str, Any] = {
         "http_server": {"address": "127.0.0.1", "port": port},
@@ -103,4 +123,4 @@ def _centrifugo(contender: Contender, folder: Path, behind: Running | None) -> A
         del config["rpc"]
     path = folder / f"centrifugo-{port}.json"
     path.write_text(json.dumps(config))
-    return serving(contender.name, (str(contender.program), "-c", str(path)), f"127.0.0.1:{port}")
+    return serving(CENTRIFUGO, (str(program), "-c", str(path)), f"127.0.0.1:{port}", core=core)

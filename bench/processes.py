@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
+
 ROOT: Final = Path(__file__).parents[1]
 LOAD: Final = ROOT / "bench" / "load"
 
@@ -71,13 +73,17 @@ def raise_file_limit(wanted: int) -> None:
 
 
 @contextlib.contextmanager
-def serving(name: str, command: Sequence[str], address: str = "") -> Iterator[Running]:
-    """A server on core 0, until the block ends.
+def serving(
+    name: str, command: Sequence[str], address: str = "", *, core: int = 0, quiet: bool = False
+) -> Iterator[Running]:
+    """A server on a core of its own, until the block ends.
 
     Args:
         name: As errors call it.
         command: What starts it.
         address: Where it will listen; where there is none, its first line of output says so.
+        core: Which core.
+        quiet: Lose its log, where the load has it complain of every other call.
 
     Raises:
         SystemExit: It did not start.
@@ -85,7 +91,13 @@ def serving(name: str, command: Sequence[str], address: str = "") -> Iterator[Ru
     """
     output = subprocess.DEVNULL if address else subprocess.PIPE
     process = subprocess.Popen(
-        [*pinned(0), *command], cwd=ROOT, env=_ENVIRONMENT, stdin=subprocess.PIPE, stdout=output, text=True
+        [*pinned(core), *command],
+        cwd=ROOT,
+        env=_ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.DEVNULL if quiet else None,
+        text=True,
     )
     try:
         if process.stdout is not None:
@@ -129,6 +141,17 @@ def _listening(process: "subprocess.Popen[str]", address: str) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A server, and its workers where it has some."""
+    server = psutil.Process(pid)
+    return [server, *server.children()]
+
+
+def group(pid: int) -> str:
+    """The same as generators take the sum of several processes."""
+    return "+".join(str(each.pid) for each in family(pid))
 
 
 def generate(program: Path, arguments: Sequence[str], *, within: float) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The servers of the benchmarks, one to a process.
 
-    python -m bench.servers grpcio|builtin|bare-grpc|http|bare-http|embedded|socketio
+    python -m bench.servers grpcio|builtin|worker|bare-grpc|http|bare-http|embedded|socketio [asyncio]
 
-It prints its address when it takes calls, and ends when its standard input does.
+It prints its address when it takes calls, and ends when its standard input does. It runs on uvloop where that is
+installed, and with ``asyncio`` on asyncio's own loop.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ import grpc.aio
 import msgspec
 import uvicorn
 
-from bench.workload import REALTIME, application, own
+from bench.workload import PLUGINS, REALTIME, application, own
 from rtbridge import logs
 from rtbridge.cli.lifetime import run
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import parse_config
+from rtbridge.transport.base import Transport
+from rtbridge.workers.parent import Parent
 
 _PACKAGE: Final = "centrifugal.centrifugo.proxy"
 
@@ -46,8 +49,28 @@ def grpcio() -> AbstractAsyncContextManager[str]:
 
 
 def builtin() -> AbstractAsyncContextManager[str]:
-    """The same behind rtbridge's own gRPC server."""
+    """The five plugins behind rtbridge's own gRPC server."""
     return _rtbridge({"centrifuge": {"proxy_address": f"tcp://{_FREE}"}, "rtbridge": {"grpc_server": "builtin"}})
+
+
+@asynccontextmanager
+async def worker() -> AsyncIterator[str]:
+    """The five plugins in one worker process; the parent has rtbridge's own gRPC server."""
+    section = {
+        "centrifuge": {"proxy_address": f"tcp://{_FREE}", "pool": {"num_workers": 1}},
+        "logs": {"level": "warning"},
+        "rtbridge": {"grpc_server": "builtin", "plugins": [f"bench.plugins.{name}" for name in PLUGINS]},
+    }
+    parent = Parent(parse_config(own(section)).config)
+    parent.start(lazy=False)
+    transports = list[Transport]()
+    try:
+        await parent.boot()
+        transports += parent.transports()
+        await transports[0].start()
+        yield transports[0].address
+    finally:
+        await parent.stop(transports)
 
 
 def http() -> AbstractAsyncContextManager[str]:
@@ -156,6 +179,7 @@ async def _uvicorn(app: Any, **options: Any) -> AsyncIterator[str]:
 SERVERS: Final[dict[str, Callable[[], AbstractAsyncContextManager[str]]]] = {
     "grpcio": grpcio,
     "builtin": builtin,
+    "worker": worker,
     "bare-grpc": bare_grpc,
     "http": http,
     "bare-http": bare_http,
@@ -172,7 +196,11 @@ async def _main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] not in [[name] for name in SERVERS]:
+    name, *loop = sys.argv[1:] or [""]
+    if name not in SERVERS or loop not in ([], ["asyncio"]):
         raise SystemExit(__doc__)
     logs.setup("warning")
-    run(_main(sys.argv[1]))
+    if loop:
+        asyncio.run(_main(name))
+    else:
+        run(_main(name))

@@ -11,6 +11,9 @@ from rtbridge.config import Config, parse_config
 
 PATTERNS = 50
 
+#: The five plugins as modules of ``bench.plugins``, in the order of :func:`application`.
+PLUGINS = ("accounts", "quota", "protocols", "trace", "chat")
+
 #: Anybody may listen and publish, and no hook is asked.
 _OPEN = {f"allow_{what}_for_{whom}": True for what in ("subscribe", "publish") for whom in ("client", "anonymous")}
 

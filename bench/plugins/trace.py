@@ -1,0 +1,6 @@
+"""The fourth of the five plugins as a module, for worker processes."""
+
+from bench.workload import Trace
+
+_plugin = Trace()
+on_rpc, on_publish = _plugin.on_rpc, _plugin.on_publish
