@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 #: What serves gRPC, and what a test runs with where it does not matter.
-GRPC_SERVERS = ("grpcio",)
+GRPC_SERVERS = ("grpcio", "builtin")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
