@@ -269,15 +269,22 @@ class Client:
         """A header block of the connection's own table."""
         return self._encoder.encode(list(headers))
 
+    def _begun(self, body: bytes | None, path: str, more: Pairs) -> tuple[int, bytes]:
+        stream = self.next_stream()
+        written = frame(HEADERS, stream, self.encode(call_headers(path, more)), END_HEADERS)
+        return stream, written if body is None else written + frame(DATA, stream, message(body), END_STREAM)
+
     async def begin(self, body: bytes | None = b"", path: str = RPC, more: Pairs = ()) -> int:
         """Send a call, whole; its stream. Without a body no message is sent, and the stream stays open."""
-        stream = self.next_stream()
-        block = self.encode(call_headers(path, more))
-        parts = [frame(HEADERS, stream, block, END_HEADERS)]
-        if body is not None:
-            parts.append(frame(DATA, stream, message(body), END_STREAM))
-        await self.send(*parts)
+        stream, written = self._begun(body, path, more)
+        await self.send(written)
         return stream
+
+    async def begin_all(self, bodies: Iterable[bytes]) -> list[int]:
+        """Send many calls at once; their streams."""
+        begun = [self._begun(body, RPC, ()) for body in bodies]
+        await self.send(*(written for _, written in begun))
+        return [stream for stream, _ in begun]
 
     async def reply(self, stream: int) -> Reply:
         """The reply to a call, once its stream has ended.

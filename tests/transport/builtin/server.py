@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 from rtbridge import RPCEvent, RPCResult, SubscribeResult, hookimpl, logs
 from rtbridge.app import Runtime
+from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import parse_config
 
 
@@ -31,11 +32,11 @@ class Echo:
         await asyncio.Event().wait()
 
 
-def runtime(**section: object) -> Runtime:
-    """The hook behind a server on a free port of the loopback."""
+def runtime(clock: Clock = SYSTEM_CLOCK, **section: object) -> Runtime:
+    """The hook behind a server on a free port of the loopback; ``section`` is laid over the ``rtbridge`` section."""
     own = {"entry_points": False, "grpc_server": "builtin", "drain_timeout": "1s", **section}
     config = {"version": "3", "centrifuge": {"proxy_address": "tcp://127.0.0.1:0"}, "rtbridge": own}
-    return Runtime(parse_config(config).config, [Echo()])
+    return Runtime(parse_config(config).config, [Echo()], clock)
 
 
 async def main(section: str) -> None:

