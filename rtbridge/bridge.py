@@ -47,6 +47,9 @@ _END: Final = object()
 #: the names.
 _HINTS: Final = 20
 
+#: What a call that no event can be made of may be named without having been named by its caller.
+_NAMES: Final = frozenset(method.name for method in METHODS.values())
+
 _CANCELLED: Final = Outcome(failure="cancelled", why="the caller went away")
 
 
@@ -253,8 +256,13 @@ class Bridge:
 
     def _deny(self, event: Event) -> Outcome:
         outcome = self.denials.silence(event.kind)
-        why = str(event.error) if isinstance(event, InvalidEvent) else self._explain(event)
-        self._warn(f"denied {event.kind} {why.partition(',')[0]}", "%s denied: %s", event, why)
+        if isinstance(event, InvalidEvent):
+            # Neither what the caller wrote nor its size: both may be others with each call.
+            why, key = str(event.error), event.method if event.method in _NAMES else "unknown"
+        else:
+            why = self._explain(event)
+            key = why.partition(",")[0]
+        self._warn(f"denied {event.kind} {key}", "%s denied: %s", event, why)
         return Outcome(
             result=outcome.result,
             disconnect=outcome.disconnect,

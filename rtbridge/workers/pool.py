@@ -30,6 +30,8 @@ _WAIT_STARTING: Final = 0.9
 #: Seconds to wait for a busy worker where the caller names no deadline.
 _WAIT_DEFAULT: Final = 0.5
 
+_NO_DIGITS: Final = str.maketrans("", "", "0123456789,.")
+
 #: What a transport needs to know of an answer that is one.
 _ANSWERED: Final = Outcome()
 
@@ -320,7 +322,8 @@ class Pool:
 
     def _failed(self, kind: str, wire: Wire, why: str) -> Reply:
         outcome = self._denials.failed(kind, why)
-        if (held := self._throttle.admit(f"{kind} {why[:20]}")) is not None:
+        # Sizes, times and processes differ from call to call, and are no reason to say the same again.
+        if (held := self._throttle.admit(f"{kind} {why.translate(_NO_DIGITS)[:30]}")) is not None:
             more = f" ({held} more like it since the last time)" if held else ""
             log.warning("%s → %s: %s%s", kind, outcome.label, why, more)
         if outcome.failure is not None:

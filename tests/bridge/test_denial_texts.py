@@ -231,3 +231,14 @@ async def test_no_answer_of_a_hook_reaches_the_log(caplog: pytest.LogCaptureFixt
     assert canary not in caplog.text
     assert caplog.text.count(" → ") == 5
     assert not [r for r in caplog.records if isinstance(r.exc_info, RtbridgeError)]
+
+
+async def test_callers_who_make_up_names_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning for all of them in a while, whatever they write and how much of it."""
+    async with App([plugin()], clock=VirtualClock()) as app:
+        for number in range(50):
+            await app.memory.request(f"unknown{number}", b"")
+            await app.memory.request("rpc", b"\xff" * (number + 1))
+    denied = [text for text in warnings(caplog) if "denied" in text]
+    assert len(denied) == 2
+    assert "unknown0" in denied[0]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -104,6 +104,7 @@ class Calls:
 
     def _unary(self, method: Method) -> Plan:
         answer, limit, clock = self._handler.unary(method.kind, "proto"), self._message_size, self._handler.clock
+        submit = self._handler.submit(method.kind, "proto")
 
         async def serve(stream: Stream, front: Front) -> None:
             timeout, request = stream.timeout, stream.message
@@ -126,7 +127,25 @@ class Calls:
             else:
                 _abort(stream, front, reply.outcome)
 
-        return serve
+        if submit is None:
+            return serve
+
+        def hand_over(stream: Stream, front: Front) -> Coroutine[Any, Any, None] | None:
+            timeout, request = stream.timeout, stream.message
+            if len(request) > limit:
+                return serve(stream, front)
+            until = None if timeout is None else front.arrived + timeout
+
+            def deliver(reply: Reply) -> None:
+                if reply.outcome.failure is None:
+                    front.respond(stream, reply.payload)
+                else:
+                    _abort(stream, front, reply.outcome)
+
+            stream.take_back = submit(request, Call(stream.head.headers, NAME, until, clock), deliver)
+            return None
+
+        return hand_over
 
     async def _refuse(self, method: Method, request: bytes, why: str, call: Call) -> Reply:
         return await self._handler.refuse(Refused(method.kind, "proto", method.name, request, why), call)

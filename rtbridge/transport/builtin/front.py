@@ -33,8 +33,8 @@ _FAREWELL: Final = 1.0
 #: Seconds without progress after which a request that does not come, or a reply that is not taken, is given up.
 STALL: Final = 30.0
 
-#: Answers one call of a head.
-Plan: TypeAlias = "Callable[[Stream, Front], Coroutine[Any, Any, None]]"
+#: Answers one call of a head: in a task, or else it has arranged for the answer and set ``take_back``.
+Plan: TypeAlias = "Callable[[Stream, Front], Coroutine[Any, Any, None] | None]"
 
 
 class Times(NamedTuple):
@@ -324,8 +324,10 @@ class Front(asyncio.Protocol):
             plan = head.plan = self._owner.plan(head)
         if head.streaming:
             stream.inbox = Inbox(self, self._connection.limits.message_size)
-        # In a context of its own: asyncio reads in the one of whoever resumed the reading last, which may be a call's.
-        stream.task = self._loop.create_task(plan(stream, self), context=self._context.copy())
+        work = plan(stream, self)
+        if work is not None:
+            # In a context of its own: asyncio reads in the one of whoever resumed the reading last, maybe a call's.
+            stream.task = self._loop.create_task(work, context=self._context.copy())
 
     def _tell(self, event: Message | Ended | Cancelled | Writable) -> None:
         stream = event.stream
@@ -341,6 +343,8 @@ class Front(asyncio.Protocol):
             self._cancel(stream)
 
     def _cancel(self, stream: Stream) -> None:
+        if stream.take_back is not None:
+            stream.take_back()
         task = stream.task
         if task is not None and not task.done():
             task.cancel()

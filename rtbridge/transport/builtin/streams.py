@@ -34,6 +34,7 @@ class Stream:
         started: Whether its reply has begun.
         since: When its outbox last moved; before that, when its request was seen to be late.
         task: Who answers it: the front's.
+        take_back: What tells who answers it without a task that nobody waits any more: the front's.
         inbox: Where later messages go: the front's.
         waiter: What its sender waits for: the front's.
 
@@ -54,6 +55,7 @@ class Stream:
         "owed",
         "since",
         "started",
+        "take_back",
         "task",
         "timeout",
         "told",
@@ -81,6 +83,7 @@ class Stream:
         self.started = False
         self.since = 0.0
         self.task: Any = None
+        self.take_back: Any = None
         self.inbox: Any = None
         self.waiter: Any = None
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -239,6 +240,11 @@ def test_a_socket_that_is_not_read(run: Run) -> None:
     run(body)
 
 
+def more(client: Any, kind: int, than: int) -> bool:
+    """Whether more frames of a kind have come."""
+    return bool(client.seen[kind] > than)
+
+
 def test_slow_readers_are_no_abusers(run: Run) -> None:
     """A reply that is taken piece by piece, however slowly, comes whole."""
 
@@ -250,7 +256,7 @@ def test_slow_readers_are_no_abusers(run: Run) -> None:
             await stand.passes(LONG // 2)
             seen = client.seen[DATA]
             await client.send(window(0, 2**16), window(stream, 2**16))
-            await client.until(lambda seen=seen: client.seen[DATA] > seen)
+            await client.until(partial(more, client, DATA, seen))
         assert (await client.reply(stream)).code == 0
 
     run(body)
@@ -264,7 +270,7 @@ def test_keepalive(answers: bool, run: Run) -> None:
         client = await stand.dial()
         for turn in range(3):
             await stand.passes(10)
-            await client.until(lambda turn=turn: client.seen[PING] > turn)
+            await client.until(partial(more, client, PING, turn))
             if not answers:
                 break
             ping = next(each for each in reversed(client.frames) if each.kind == PING)
