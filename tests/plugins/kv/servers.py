@@ -1,13 +1,15 @@
 """Servers that the tests start, kill and start again, each on a port of its own."""
 
+import asyncio
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +93,17 @@ def memcached_server(folder: Path) -> Server:
     """A memcached, not yet started."""
     command = [binary("memcached"), "-p", "{port}", "-l", "127.0.0.1", "-u", "nobody", "-U", "0"]
     return Server(command, folder, b"version\r\n")
+
+
+def bare_redis(server: Server, **options: Any) -> Any:
+    """A bare client of a redis-server."""
+    import redis
+
+    return redis.Redis("127.0.0.1", server.port, protocol=2, **options)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Wait for something that a server does in its own time."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.02)

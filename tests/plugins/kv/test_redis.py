@@ -1,4 +1,4 @@
-"""The redis driver: restarts, clusters, sentinels, TLS, bounds, keys on the server."""
+"""The redis driver: restarts, TLS, bounds, keys on the server."""
 
 import asyncio
 import contextlib
@@ -6,17 +6,16 @@ import datetime
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from rtbridge import ConfigError, Kv, KvError, KvLimit, KvUnavailable, KvUnreadable
 from rtbridge.plugins.kv.redis import RedisStore
 from tests.plugins.kv.conftest import Make, stores_of
-from tests.plugins.kv.servers import Server, binary, free_port, redis_server
+from tests.plugins.kv.servers import Server, bare_redis, free_port, redis_server, until
 
 
 @pytest.fixture
@@ -29,27 +28,15 @@ def server(tmp_path: Path) -> Iterator[Server]:
         made.kill()
 
 
-def client(server: Server, **options: Any) -> Any:
-    """A bare client of the server."""
-    return redis.Redis("127.0.0.1", server.port, protocol=2, **options)
-
-
 def config(server: Server, **more: Any) -> dict[str, Any]:
     return {"addrs": [f"127.0.0.1:{server.port}"], **more}
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    """Wait for something that a server does in its own time."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_keys_on_the_server(make: Make, server: Server) -> None:
     kv = await make("redis", config=config(server), serializer="json")
     await kv.set("user:1", {"a": 1})
     await kv.set("n", 5, ttl=100)
-    with contextlib.closing(client(server)) as bare:
+    with contextlib.closing(bare_redis(server)) as bare:
         assert sorted(bare.keys()) == [b"shop:s:n", b"shop:s:user:1"]
         assert bare.get("shop:s:user:1") == b'{"a":1}'
         assert bare.get("shop:s:n") == b"5"
@@ -73,7 +60,7 @@ async def test_prefixes(make: Make, server: Server) -> None:
     assert [key async for key in part.scan()] == ["x"]
     await part.clear()
     assert await whole.get("x") == 1
-    with contextlib.closing(client(server)) as bare:
+    with contextlib.closing(bare_redis(server)) as bare:
         bare.set(b"\xff\xfe", 1)
         assert "\ufffd\ufffd" in [key async for key in whole.scan()]
 
@@ -207,7 +194,7 @@ def test_each_loop_has_its_own_connections(server: Server) -> None:
 
 async def test_a_server_without_room(make: Make, server: Server) -> None:
     kv = await make("redis", config=config(server))
-    with contextlib.closing(client(server)) as bare:
+    with contextlib.closing(bare_redis(server)) as bare:
         bare.config_set("maxmemory", "1mb")
         bare.config_set("maxmemory-policy", "noeviction")
     with pytest.raises(KvLimit, match=r"has no room: maxmemory is reached, and its policy evicts nothing"):
@@ -220,7 +207,7 @@ async def test_passwords(make: Make, tmp_path: Path) -> None:
     protected = redis_server(folder, "--requirepass", "s3cret-pa55")
     try:
         protected.start()
-        with contextlib.closing(client(protected, password="s3cret-pa55")) as bare:
+        with contextlib.closing(bare_redis(protected, password="s3cret-pa55")) as bare:
             bare.execute_command("ACL", "SETUSER", "ann", "on", ">her-pa55", "~*", "+@all")
         for own in ({"password": "s3cret-pa55"}, {"username": "ann", "password": "her-pa55"}):
             kv = await make("redis", config=config(protected, **own))
@@ -247,7 +234,7 @@ async def test_a_socket_in_the_file_system(make: Make, tmp_path: Path) -> None:
         kv = await make("redis", config={"addrs": [f"unix://{path}"], "db": 3})
         await kv.set("a", 1)
         assert await asyncio.to_thread(kv.sync.get, "a") == 1
-        with contextlib.closing(client(made, db=3)) as bare:
+        with contextlib.closing(bare_redis(made, db=3)) as bare:
             assert bare.dbsize() == 1
     finally:
         made.kill()
@@ -305,106 +292,6 @@ async def test_tls(make: Make, tmp_path: Path, certificate: tuple[Path, Path]) -
             await kv.get("a")
     finally:
         secure.kill()
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
-    """Three servers that share the slots."""
-    servers: list[Server] = []
-    try:
-        for number in range(3):
-            folder = tmp_path / f"node{number}"
-            folder.mkdir()
-            bus = free_port()
-            made = redis_server(folder, "--cluster-enabled", "yes", "--cluster-port", str(bus))
-            servers.append(made.start())
-            made.bus = bus  # type: ignore[attr-defined]
-        bounds = [(0, 5460), (5461, 10922), (10923, 16383)]
-        clients = [client(server) for server in servers]
-        for bare, slots in zip(clients, bounds, strict=True):
-            bare.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
-        for bare in clients[1:]:
-            bare.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port, servers[0].bus)  # type: ignore[attr-defined]
-
-        async def whole() -> bool:
-            infos = [bare.execute_command("CLUSTER", "INFO") for bare in clients]
-            return all(b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info for info in infos)
-
-        await until(whole)
-        yield servers
-        for bare in clients:
-            bare.close()
-    finally:
-        for server in servers:
-            server.kill()
-
-
-@pytest.mark.timeout(90)
-async def test_a_cluster(make: Make, cluster: list[Server]) -> None:
-    kv = await make("redis", config={"addrs": [f"127.0.0.1:{server.port}" for server in cluster]})
-    items = {f"key-{number}": number for number in range(700)}
-    await kv.set_many(items, ttl=60)
-    assert await kv.get_many(items) == items
-    for server in cluster:
-        with contextlib.closing(client(server)) as bare:
-            assert bare.dbsize() > 100
-    assert {key async for key in kv.scan("key-")} == set(items)
-    assert await kv.incr("n", ttl=60) == 1
-    assert await kv.cas("n", 1, 2)
-    assert not await kv.add("n", 3)
-    assert await kv.expire_many(["key-1", "key-2", "key-3", "missing"], None) == 3
-    assert await kv.ttl("key-2") == math.inf
-    assert await kv.delete_many(["key-1", "key-2", "missing"]) == 2
-
-    def threads() -> None:
-        assert kv.sync.get_many(["key-3", "key-4", "key-5"]) == {"key-3": 3, "key-4": 4, "key-5": 5}
-        assert set(kv.sync.scan("key-")) == set(items) - {"key-1", "key-2"}
-        kv.sync.clear()
-
-    await asyncio.to_thread(threads)
-    assert [key async for key in kv.scan()] == []
-    single = await make("redis", config={"addrs": [f"127.0.0.1:{cluster[0].port}"], "cluster": True})
-    await single.set_many(items)
-    assert await single.get_many(items) == items
-    options = {"url": f"redis://127.0.0.1:{cluster[0].port}", "cluster": True, "read_only": True}
-    url = await make("redis", config=options)
-    assert await url.get_many(items) == items
-
-
-@pytest.mark.timeout(90)
-async def test_a_cluster_that_loses_a_server(make: Make, cluster: list[Server]) -> None:
-    options = {"max_retries": 0, "dial_timeout": "2s"}
-    kv = await make("redis", config={"addrs": [f"127.0.0.1:{server.port}" for server in cluster], **options})
-    items = {f"key-{number}": number for number in range(50)}
-    await kv.set_many(items)
-    cluster[1].kill()
-    found = await asyncio.gather(*(kv.get(key) for key in items), return_exceptions=True)
-    assert {type(each) for each in found if isinstance(each, Exception)} == {KvUnavailable}
-
-
-@pytest.mark.timeout(90)
-async def test_sentinels(make: Make, tmp_path: Path, server: Server) -> None:
-    folder = tmp_path / "sentinel"
-    folder.mkdir()
-    file = folder / "sentinel.conf"
-    watching = Server([binary("redis-server"), str(file), "--sentinel"], folder, b"PING\r\n")
-    file.write_text(
-        f"port {watching.port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {server.port} 1\n"
-        'requirepass "watch-pa55"\n'
-    )
-    try:
-        watching.start()
-        options = {"addrs": [f"127.0.0.1:{watching.port}"], "master_name": "shop", "sentinel_password": "watch-pa55"}
-        kv = await make("redis", config=options)
-        await kv.set("a", 1)
-        assert await asyncio.to_thread(kv.sync.get, "a") == 1
-        with contextlib.closing(client(server)) as bare:
-            assert bare.dbsize() == 1
-        other = await make("redis", config={**options, "master_name": "nobody", "max_retries": 0})
-        with pytest.raises(KvUnavailable, match="No master found for 'nobody'"):
-            await other.get("a")
-    finally:
-        watching.kill()
 
 
 async def test_nothing_is_connected_at_the_start(make: Make) -> None:

@@ -1,0 +1,200 @@
+"""The redis driver over several servers: clusters, sentinels, and what it does when one of the servers is gone."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from rtbridge import Kv, KvUnavailable
+from tests.plugins.kv.conftest import Make
+from tests.plugins.kv.servers import Server, bare_redis, binary, free_port, redis_server, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def writes(kv: Kv, value: int) -> bool:
+    """Whether a value could be written."""
+    try:
+        await kv.set("a", value)
+    except KvUnavailable:
+        return False
+    return True
+
+
+def folder(path: Path) -> Path:
+    """A folder that was not there."""
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
+    """Three servers that share the slots."""
+    servers: list[Server] = []
+    try:
+        for number in range(3):
+            bus = free_port()
+            made = redis_server(
+                folder(tmp_path / f"node{number}"), "--cluster-enabled", "yes", "--cluster-port", str(bus)
+            )
+            servers.append(made.start())
+            made.bus = bus  # type: ignore[attr-defined]
+        bounds = [(0, 5460), (5461, 10922), (10923, 16383)]
+        clients = [bare_redis(server) for server in servers]
+        for bare, slots in zip(clients, bounds, strict=True):
+            bare.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+        for bare in clients[1:]:
+            bare.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port, servers[0].bus)  # type: ignore[attr-defined]
+
+        async def whole() -> bool:
+            infos = [bare.execute_command("CLUSTER", "INFO") for bare in clients]
+            return all(b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info for info in infos)
+
+        await until(whole)
+        yield servers
+        for bare in clients:
+            bare.close()
+    finally:
+        for server in servers:
+            server.kill()
+
+
+async def test_a_cluster(make: Make, cluster: list[Server]) -> None:
+    kv = await make("redis", config={"addrs": [f"127.0.0.1:{server.port}" for server in cluster]})
+    items = {f"key-{number}": number for number in range(700)}
+    await kv.set_many(items, ttl=60)
+    assert await kv.get_many(items) == items
+    for server in cluster:
+        with contextlib.closing(bare_redis(server)) as bare:
+            assert bare.dbsize() > 100
+    assert {key async for key in kv.scan("key-")} == set(items)
+    assert await kv.incr("n", ttl=60) == 1
+    assert await kv.cas("n", 1, 2)
+    assert not await kv.add("n", 3)
+    assert await kv.expire_many(["key-1", "key-2", "key-3", "missing"], None) == 3
+    assert await kv.ttl("key-2") == math.inf
+    assert await kv.delete_many(["key-1", "key-2", "missing"]) == 2
+
+    def threads() -> None:
+        assert kv.sync.get_many(["key-3", "key-4", "key-5"]) == {"key-3": 3, "key-4": 4, "key-5": 5}
+        assert set(kv.sync.scan("key-")) == set(items) - {"key-1", "key-2"}
+        kv.sync.clear()
+
+    await asyncio.to_thread(threads)
+    assert [key async for key in kv.scan()] == []
+    single = await make("redis", config={"addrs": [f"127.0.0.1:{cluster[0].port}"], "cluster": True})
+    await single.set_many(items)
+    assert await single.get_many(items) == items
+    options = {"url": f"redis://127.0.0.1:{cluster[0].port}", "cluster": True, "read_only": True}
+    url = await make("redis", config=options)
+    assert await url.get_many(items) == items
+
+
+async def test_a_cluster_that_loses_a_server(make: Make, cluster: list[Server]) -> None:
+    options = {"max_retries": 0, "dial_timeout": "2s"}
+    kv = await make("redis", config={"addrs": [f"127.0.0.1:{server.port}" for server in cluster], **options})
+    items = {f"key-{number}": number for number in range(50)}
+    await kv.set_many(items)
+    cluster[1].kill()
+    found = await asyncio.gather(*(kv.get(key) for key in items), return_exceptions=True)
+    assert {type(each) for each in found if isinstance(each, Exception)} == {KvUnavailable}
+    await asyncio.to_thread(cluster[1].start)
+
+    async def answers() -> bool:
+        found = await asyncio.gather(*(kv.get(key) for key in items), return_exceptions=True)
+        return not any(isinstance(each, Exception) for each in found)
+
+    await until(answers)
+    await kv.set_many(items)  # the server that came again has forgotten its part
+    assert await kv.get_many(items) == items
+    assert await asyncio.to_thread(kv.sync.get_many, items) == items
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    """A server and its replica."""
+    first = redis_server(folder(tmp_path / "first"), "--repl-diskless-sync-delay", "0")
+    second = redis_server(folder(tmp_path / "second"), "--replicaof", f"127.0.0.1 {first.port}")
+    try:
+        yield first.start(), second.start()
+    finally:
+        first.kill()
+        second.kill()
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path, pair: tuple[Server, Server]) -> Iterator[Server]:
+    """What watches them, as ``shop``."""
+    home = folder(tmp_path / "sentinel")
+    file = home / "sentinel.conf"
+    watching = Server([binary("redis-server"), str(file), "--sentinel"], home, b"PING\r\n")
+    file.write_text(
+        f"port {watching.port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {pair[0].port} 1\n"
+        "sentinel down-after-milliseconds shop 300\nsentinel failover-timeout shop 2000\n"
+        'requirepass "watch-pa55"\n'
+    )
+    try:
+        yield watching.start()
+    finally:
+        watching.kill()
+
+
+async def test_sentinels(make: Make, pair: tuple[Server, Server], sentinel: Server) -> None:
+    """The server that they name is asked; when it dies or steps down, the one that takes its place."""
+    options = {
+        "addrs": [f"127.0.0.1:{sentinel.port}"],
+        "master_name": "shop",
+        "sentinel_password": "watch-pa55",
+        "max_retries": 0,
+    }
+    other = await make("redis", config={**options, "master_name": "nobody"})
+    with pytest.raises(KvUnavailable, match="No master found for 'nobody'"):
+        await other.get("a")
+    kv = await make("redis", config=options)
+    first, second = pair
+    await kv.set("a", 1)
+    assert await asyncio.to_thread(kv.sync.get, "a") == 1
+    with contextlib.closing(bare_redis(first)) as bare:
+        assert bare.dbsize() == 1
+        assert bare.execute_command("WAIT", 1, 20_000) == 1
+
+    async def hands_over() -> bool:
+        with contextlib.closing(bare_redis(sentinel, password="watch-pa55")) as bare:
+            try:
+                bare.execute_command("SENTINEL", "FAILOVER", "shop")
+            except redis.ResponseError:  # it has not looked at the replica yet
+                return False
+        return True
+
+    async def handed_over() -> bool:
+        with contextlib.closing(bare_redis(first)) as one, contextlib.closing(bare_redis(second)) as other:
+            infos = [each.info("replication") for each in (one, other)]
+        return [info["role"] for info in infos] == ["slave", "master"] and infos[0]["master_link_status"] == "up"
+
+    await until(hands_over)
+    await until(handed_over, 60)
+    await until(lambda: writes(kv, 2))  # connections that were kept lead to a replica now
+    await until(lambda: thread_writes(kv, 3))
+    with contextlib.closing(bare_redis(second)) as bare:
+        assert bare.get("shop:s:a") == b"3"
+        assert bare.execute_command("WAIT", 1, 20_000) == 1
+
+    second.kill()
+    await until(lambda: writes(kv, 4), 60)
+    with contextlib.closing(bare_redis(first)) as bare:
+        assert bare.info("replication")["role"] == "master"
+        assert bare.get("shop:s:a") == b"4"
+    assert await asyncio.to_thread(kv.sync.get, "a") == 4
+
+
+async def thread_writes(kv: Kv, value: int) -> bool:
+    """The same as :func:`writes` from a thread."""
+    try:
+        await asyncio.to_thread(kv.sync.set, "a", value)
+    except KvUnavailable:
+        return False
+    return True
