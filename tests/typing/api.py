@@ -33,7 +33,12 @@ from rtbridge import (
     Headers,
     InvalidEvent,
     Kv,
+    KvError,
+    KvLimit,
     KvStores,
+    KvUnavailable,
+    KvUnreadable,
+    KvUnsupported,
     Outcome,
     Position,
     PresenceStats,
@@ -62,6 +67,7 @@ from rtbridge import (
     SyncKv,
     hookimpl,
 )
+from rtbridge.stores import Opening, Store
 from rtbridge.testing import App, VirtualClock
 
 
@@ -266,6 +272,36 @@ async def on_boot(kv: KvStores) -> None:
     assert_type(store.sync, SyncKv)
     assert_type(store.sync.get("a", type=Login), Login | None)
     assert_type(store.sync.cas("a", 1, 2), bool)
+    assert_type(store.sync.get_many(["a"]), dict[str, Any])
+    assert_type(store.sync.ttl("a"), float | None)
+    assert_type(store.sync.incr("n"), int)
+    assert_type(list(store.sync.items("user:")), list[tuple[str, Any]])
+    assert_type(await store.add("a", 1, ttl=1.5), bool)
+    assert_type(await store.cas("a", 1, 2), bool)
+    assert_type(await store.touch("a", None), bool)
+    assert_type(await store.expire_many(["a"], timedelta(days=1)), int)
+    assert_type(await store.delete_many(["a"]), int)
+    async for item in store.items():
+        assert_type(item, tuple[str, Any])
+    await store.incr("n", 1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    try:
+        await store.get_or_set("a", lambda: Login(token="t"), ttl=60)
+    except (KvLimit, KvUnavailable, KvUnreadable, KvUnsupported) as error:
+        assert_type(str(error), str)
+        raise KvError("a store") from error
+
+
+class Shelf:
+    """Keeps what it may of a store: a driver of one's own, as its author would check it."""
+
+    def __init__(self, opening: Opening) -> None:
+        assert_type(opening.name, str)
+        assert_type(opening.config, Any)
+        assert_type(opening.clock.time(), float)
+
+
+def open_shelf(opening: Opening) -> Store:
+    return Shelf(opening)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
 assert_type(rtbridge.kv("sessions"), Kv)

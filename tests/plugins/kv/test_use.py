@@ -242,6 +242,39 @@ async def test_a_driver_of_another_package(installed: ModuleType) -> None:
             kv_plugin.open_stores(made)
 
 
+async def test_an_installed_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package as pip installs it: found by its entry point, without a word in the configuration but its name."""
+    folder = tmp_path / "shop_drawer-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-drawer\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[rtbridge.kv]\ndrawer = shop_drawer:open_drawer\n")
+    (tmp_path / "shop_drawer.py").write_text(DRAWER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = {"kv": {"s": {"driver": "drawer", "config": {"entries": 2}}}}
+    try:
+        async with App(config=config, clock=(clock := VirtualClock())):
+            kv = rtbridge.kv("s")
+            await kv.set_many({"a": [1], "b": 2, "c": 3}, ttl=60)
+            assert await kv.get_many(["a", "b", "c"]) == {"b": 2, "c": 3}
+            clock.advance(60)
+            assert await asyncio.to_thread(kv.sync.incr, "b") == 1
+    finally:
+        sys.modules.pop("shop_drawer", None)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each != str(tmp_path)])
+    with pytest.raises(ConfigError, match=r"kv\.s\.driver: found a string 'drawer'"):
+        App(config=config)
+
+
+DRAWER = """
+from rtbridge.plugins.kv.memory import MemoryStore
+from rtbridge.stores import Opening, Store
+
+def open_drawer(opening: Opening) -> Store:
+    entries = opening.config["entries"]
+    return MemoryStore(opening.name, max_entries=entries, max_bytes=10_000, clock=opening.clock)
+"""
+
+
 def test_a_driver_that_went_away() -> None:
     config = Config(kv={"s": kv_config.KvStore(driver="gone")})
     with pytest.raises(
