@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from rtbridge.plugins.kv import open_stores
 from rtbridge.stores import rotate as rotation
 from rtbridge.stores.crypt import read_keypair
 from rtbridge.stores.rotate import rotate
+from tests.cli.conftest import ROOT
 
 Invoke = Callable[..., Any]
 
@@ -80,6 +84,38 @@ def test_rotate_rewrites_every_value(project: Any, invoke: Invoke) -> None:
         assert 900 < (kv.sync.ttl("ends") or 0) <= 1000
     again = invoke("kv", "rotate", "s")
     assert again.stdout == "s: 0 entries rewritten, 703 had the newest key already.\n"
+
+
+def test_rotate_shows_how_far_it_is(project: Any, invoke: Invoke) -> None:
+    """A bar on a terminal; elsewhere only its label."""
+    pty = pytest.importorskip("pty", reason="a terminal needs a Unix")
+    invoke("kv", "keygen", "old.key")
+    invoke("kv", "keygen", "new.key")
+    configure(project, keypair_path="old.key")
+    with store(project) as kv:
+        kv.sync.set_many({f"k{number}": number for number in range(1200)})
+    configure(project, keypair_path="new.key", previous_keypair_paths=["old.key"])
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rtbridge", "kv", "rotate", "s"],
+            cwd=project.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux tells that nobody has the other end any more
+            while some := os.read(ours, 4096):
+                shown += some
+        out, _ = process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+    assert process.returncode == 0, shown
+    assert out == b"s: 1,200 entries rewritten, 0 had the newest key already.\n"
+    assert b"100%" in shown
+    assert b"####" in shown
 
 
 def test_rotate_leaves_what_it_cannot_read(project: Any, invoke: Invoke) -> None:

@@ -10,11 +10,14 @@ import pytest
 from rtbridge import Kv, KvStores
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import parse_config
-from rtbridge.plugins.kv import open_stores
+from rtbridge.plugins.kv import memory_stores, open_stores
+from rtbridge.stores.remote import Performed, RemoteStore, perform
 from tests.plugins.kv.servers import memcached_server, redis_server
 
 #: Drivers, in the order in which they are tested.
 DRIVERS: Final = ("memory", "sqlite", "redis", "memcached")
+#: Stands for a store of another process, which the same suite passes.
+REMOTE: Final = "remote"
 #: Drivers that count expiry on the clock of the tests.
 VIRTUAL: Final = ("memory", "sqlite")
 
@@ -36,10 +39,17 @@ class Upper:
 
 
 def stores_of(driver: str, config: dict[str, Any], clock: Clock = SYSTEM_CLOCK, **kv: Any) -> KvStores:
-    """The stores of a configuration with one store, `s`."""
-    section = {"s": {"driver": driver, "config": config}}
-    made = parse_config({"version": "3", "centrifuge": {"name": "shop"}, "kv": section, "rtbridge": {"kv": kv}})
-    return open_stores(made.config, clock)
+    """The stores of a configuration with one store, `s`; that of `remote` is one in memory, as a worker reaches it."""
+    section = {"s": {"driver": "memory" if driver == REMOTE else driver, "config": config}}
+    made = parse_config({"version": "3", "centrifuge": {"name": "shop"}, "kv": section, "rtbridge": {"kv": kv}}).config
+    if driver != REMOTE:
+        return open_stores(made, clock)
+    served = memory_stores(made, clock)
+
+    async def ask(store: str, operation: str, arguments: bytes) -> Performed:
+        return await perform(served, store, operation, arguments)
+
+    return open_stores(made, clock, {"s": RemoteStore("s", ask)})
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +120,7 @@ def keypair(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(params=(*DRIVERS, REMOTE))
 def driver(request: pytest.FixtureRequest) -> str:
     """Each driver in turn."""
     name: str = request.param

@@ -65,12 +65,19 @@ def test_fixed_vectors(tmp_path: Path) -> None:
     assert pair.id.hex() == VECTOR_ID
     assert hashlib.sha256(pair.key).hexdigest() == VECTOR_KEY_HASH
     assert Cipher("s", [tmp_path / "fixed.key"]).open("k", bytes.fromhex(VECTOR_VALUE)) == b"hello"
+    sealed = Cipher("s", [tmp_path / "fixed.key"], accept_sealed=True)
+    assert sealed.open("k", bytes.fromhex(VECTOR_SEALED)) == b'{"user":"ann"}'
 
 
 VECTOR_ID = "c345522f29d71038"
 VECTOR_KEY_HASH = "b193c6b55c7427b51b38319ae2a330fb341a2301ec8bb1d0d666f5e5d510611c"
 VECTOR_VALUE = (
     "c16501c345522f29d71038000102030405060708090a0b0c0d0e0f10111213141516172876d21699ecbcc99b9fcd63f70e7c29a5a9d77589"
+)
+#: `crypto_box_seal`, as PyNaCl writes it.
+VECTOR_SEALED = (
+    "9c709bb585597546ea0cb048b982bc843691a5d12bd0906572bf1eedb557e2"
+    "3b56ce8947a3ccbf96fff359351d6f11a7f50ccb2ce5bf868f12d89776a59e"
 )
 
 
