@@ -21,26 +21,6 @@ from tests.plugins.kv.conftest import Make, stores_of
 
 ROOT = Path(__file__).parents[3]
 
-#: Processes that count together.
-PROCESSES = 8
-COUNTS = 100
-
-COUNT = """
-import sys
-import rtbridge
-from rtbridge.app import parse_config
-from rtbridge.plugins.kv import open_stores
-
-file, counts = sys.argv[1], int(sys.argv[2])
-stores = open_stores(parse_config({"version": "3", "kv": {"s": {"driver": "sqlite", "config": {"file": file}}}}).config)
-kv = stores("s").sync
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(counts):
-    kv.incr("n")
-kv.close()
-"""
-
 WRITE = """
 import asyncio
 import sys
@@ -326,28 +306,6 @@ async def test_no_cursor_leaves_the_thread_of_its_connection(make: Make, monkeyp
     await store.clear()
     assert len(given) == 12
     assert not any(isinstance(each, sqlite3.Cursor) for each in given)
-
-
-@pytest.mark.timeout(120)
-def test_processes_lose_no_increment(tmp_path: Path) -> None:
-    file = str(tmp_path / "kv.db")
-    processes = [start(COUNT, file, str(COUNTS)) for _ in range(PROCESSES)]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(b"\n")
-            process.stdin.flush()
-        assert [process.wait(timeout=100) for process in processes] == [0] * PROCESSES
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    stores = stores_of("sqlite", {"file": file})
-    assert stores("s").sync.get("n") == PROCESSES * COUNTS
-    stores("s").sync.close()
 
 
 @pytest.mark.timeout(120)
