@@ -54,6 +54,23 @@ async def test_hooks_on_threads_call_it() -> None:
         assert refused.value.code == 108
 
 
+async def test_of_the_embedded_server_in_this_process() -> None:
+    """Its channels belong to the event loop, so calls of threads run there."""
+    channels = {"without_namespace": {"history_size": 100, "history_ttl": "60s"}}
+    embedded = {"http_server": {"address": "127.0.0.1", "port": 0}, "channel": channels}
+    config: dict[str, Any] = {"version": "3", "rtbridge": {"entry_points": False, "embedded": embedded}}
+    runtime = Runtime(parse_config(config).config)
+    runtime.transports()
+    await runtime.boot()
+    sync = runtime.api.sync
+    found = await asyncio.gather(*(asyncio.to_thread(sync.publish, "room", number) for number in range(50)))
+    assert sorted(position.offset for position in found) == list(range(1, 51))
+    with pytest.raises(ApiError) as refused:
+        await asyncio.to_thread(sync.publish, "nowhere:room", 1)
+    assert refused.value.code == 102
+    await runtime.shutdown()
+
+
 @pytest.mark.parametrize("wire", ["http", "grpc"])
 async def test_of_a_centrifugo(wire: str) -> None:
     """Threads share the connection of the hooks on the event loop."""

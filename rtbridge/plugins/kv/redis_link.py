@@ -25,7 +25,8 @@ from rtbridge.errors import KvError, KvLimit, KvUnavailable, KvUnreadable
 
 Command: TypeAlias = tuple[Any, ...]
 
-_FAULTS: Final = (exceptions.RedisError, OSError)
+#: What redis-py raises; its errors of a cluster that cannot be reached, or lacks a part, are none of its RedisError.
+_FAULTS: Final = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
 #: RESP2 is spoken by every server and every sentinel, and its answers have one shape.
 _PROTOCOL: Final = 2

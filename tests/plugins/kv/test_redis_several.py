@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,24 +31,24 @@ def folder(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
+@contextlib.asynccontextmanager
+async def clustered(path: Path, *options: str, tls_ports: Sequence[int] = ()) -> AsyncIterator[list[Server]]:
     """Three servers that share the slots."""
     servers: list[Server] = []
-    try:
-        for number in range(3):
-            bus = free_port()
-            made = redis_server(
-                folder(tmp_path / f"node{number}"), "--cluster-enabled", "yes", "--cluster-port", str(bus)
-            )
-            servers.append(made.start())
-            made.bus = bus  # type: ignore[attr-defined]
-        bounds = [(0, 5460), (5461, 10922), (10923, 16383)]
-        clients = [bare_redis(server) for server in servers]
-        for bare, slots in zip(clients, bounds, strict=True):
+    async with contextlib.AsyncExitStack() as stack:
+        buses = [free_port() for _ in range(3)]
+        for number, bus in enumerate(buses):
+            own = [*options, *(["--tls-port", str(tls_ports[number]), "--tls-cluster", "yes"] if tls_ports else [])]
+            own += ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
+            servers.append(redis_server(folder(path / f"node{number}"), *own))
+            stack.callback(servers[-1].kill)
+            servers[-1].start()
+        clients = [stack.enter_context(contextlib.closing(bare_redis(server))) for server in servers]
+        for bare, slots in zip(clients, [(0, 5460), (5461, 10922), (10923, 16383)], strict=True):
             bare.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
         for bare in clients[1:]:
-            bare.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port, servers[0].bus)  # type: ignore[attr-defined]
+            port = tls_ports[0] if tls_ports else servers[0].port
+            bare.execute_command("CLUSTER", "MEET", "127.0.0.1", port, buses[0])
 
         async def whole() -> bool:
             infos = [bare.execute_command("CLUSTER", "INFO") for bare in clients]
@@ -56,11 +56,32 @@ async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
 
         await until(whole)
         yield servers
-        for bare in clients:
-            bare.close()
-    finally:
-        for server in servers:
-            server.kill()
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[list[Server]]:
+    """Three servers that share the slots."""
+    async with clustered(tmp_path) as servers:
+        yield servers
+
+
+async def test_a_cluster_over_tls(make: Make, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """Every server of it."""
+    cert, key = map(str, certificate)
+    options = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert]
+    ports = [free_port() for _ in range(3)]
+    async with clustered(tmp_path, *options, tls_ports=ports):
+        files = {"root_ca": cert, "cert": cert, "key": key}
+        kv = await make("redis", config={"addrs": [f"127.0.0.1:{port}" for port in ports], "tls": files})
+        items = {f"key-{number}": number for number in range(50)}
+        await kv.set_many(items)
+        assert await kv.get_many(items) == items
+        assert await asyncio.to_thread(kv.sync.get_many, items) == items
+        assert {key async for key in kv.scan()} == set(items)
+        stranger = await make("redis", config={"addrs": [f"127.0.0.1:{ports[0]}"], "cluster": True, "tls": {}})
+        for call in (stranger.get("key-1"), asyncio.to_thread(stranger.sync.get, "key-1")):
+            with pytest.raises(KvUnavailable, match="certificate verify failed"):
+                await call
 
 
 async def test_a_cluster(make: Make, cluster: list[Server]) -> None:
@@ -112,6 +133,16 @@ async def test_a_cluster_that_loses_a_server(make: Make, cluster: list[Server]) 
     await kv.set_many(items)  # the server that came again has forgotten its part
     assert await kv.get_many(items) == items
     assert await asyncio.to_thread(kv.sync.get_many, items) == items
+
+
+async def test_a_cluster_that_is_not_there(make: Make) -> None:
+    """Or lacks a part: by name, from coroutines and threads, whatever is asked."""
+    options = {"addrs": ["127.0.0.1:1", "127.0.0.1:2"], "max_retries": 0}
+    kv = await make("redis", config=options)
+    calls = (kv.get("a"), kv.get_many(["a"]), kv.incr("n"), kv.clear(), anext(kv.scan()))
+    for call in (*calls, asyncio.to_thread(kv.sync.get, "a")):
+        with pytest.raises(KvUnavailable, match=r"redis 127\.0\.0\.1:1, redis 127\.0\.0\.1:2 cannot be reached"):
+            await call
 
 
 @pytest.fixture
