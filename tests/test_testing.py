@@ -1,5 +1,6 @@
 """`rtbridge.testing`: one's hooks without a server, and a clock that the test moves."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from rtbridge import (
+    Api,
     ClientError,
     Config,
     ConnectEvent,
@@ -162,6 +164,21 @@ async def test_the_clock_is_virtual() -> None:
         clock.advance(10)
         reply = await app.memory.request("sub_refresh", b"{}", wire="json")
     assert reply.payload == b'{"result":{"expire_at":1767225910}}'
+
+
+async def test_expiries_that_hooks_give_the_server_count_from_it() -> None:
+    """Those of `api`, also of its `sync`."""
+
+    class Plugin:
+        @hookimpl
+        async def on_rpc(self, event: Event, api: Api) -> RPCResult:
+            await api.refresh("ann", expire_at=timedelta(seconds=60))
+            await asyncio.to_thread(api.sync.refresh, "bob", expire_at=timedelta(seconds=60))
+            return RPCResult()
+
+    async with App([Plugin()], clock=VirtualClock(1000)) as app:
+        assert (await app.rpc("x")).result == RPCResult()
+        assert [(request.user, request.expire_at) for _, request in app.api.calls] == [("ann", 1060), ("bob", 1060)]
 
 
 def test_a_clock_does_not_run_backwards() -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from rtbridge import Kv, KvStores, KvUnreadable
 from rtbridge.testing import VirtualClock
-from tests.plugins.kv.conftest import DRIVERS, VIRTUAL, stores_of
+from tests.plugins.kv.conftest import REMOTE, VIRTUAL, stores_of
 
 T = TypeVar("T")
 
@@ -183,7 +183,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
-@pytest.mark.parametrize("name", [name for name in DRIVERS if name in VIRTUAL])
+@pytest.mark.parametrize("name", [*VIRTUAL, REMOTE])
 def test_a_store_is_a_dict(name: str, encrypted: bool, request: pytest.FixtureRequest) -> None:
     """Expiry, counters, comparison, order of writes, restarts of those that survive them."""
 
