@@ -58,10 +58,10 @@ class _Shared:
             f"nothing answers on {self.settings.url}: {exc.strerror or exc}; is the server running there?", False, True
         )
 
-    def late(self, seconds: float, *, sent: bool) -> ApiFailure:
+    def late(self, timeout: float, *, sent: bool) -> ApiFailure:
         """Time is up."""
         what = "did not answer" if sent else "could not be reached"
-        return ApiFailure(f"{self.settings.url} {what} within {seconds:g} s", sent, True)
+        return ApiFailure(f"{self.settings.url} {what} within {timeout:g} s", sent, True)
 
     def broken(self, exc: OSError, *, sent: bool) -> ApiFailure:
         """The connection broke under a call."""

@@ -276,8 +276,8 @@ def test_the_socket_is_for_its_user_alone(served: Served) -> None:
     assert stat.S_IMODE((served._project.folder / "rpc.sock").stat().st_mode) & 0o077 == 0
 
 
-def test_the_token_is_wanted_of_everybody(served: Served) -> None:
-    """Who has none, or a wrong one, learns nothing."""
+def test_the_token_is_wanted_of_everybody(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has none, or a wrong one, learns nothing. Without a configuration it comes from the environment."""
     text = (served._project.folder / ".rr.yaml").read_text()
     wanted = text.replace(f'"unix://{served._project.folder}/rpc.sock"', '"127.0.0.1:0"')
     wanted = wanted.replace("drain_timeout: 10s", "rpc_token: '${TOKEN:-s3cret}'")
@@ -290,6 +290,12 @@ def test_the_token_is_wanted_of_everybody(served: Served) -> None:
         assert found.exit_code == 2
         assert "refuses the token" in found.stderr
     process.wait_for("refused a call of the control RPC")
+    (served._project.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(served._project.folder / "elsewhere")
+    monkeypatch.setenv("RR_RPC", process.address("rpc"))
+    assert "refuses the token" in served.invoke("workers").stderr
+    monkeypatch.setenv("RTBRIDGE_RPC_TOKEN", "s3cret")
+    assert f"process {process.process.pid} is ready" in served.invoke("workers").stdout
 
 
 def test_where_nobody_listens(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,40 @@ async def test_a_server_that_dies_and_comes_again(make: Make, server: Server) ->
     server.start()
     assert sorted(await asyncio.gather(*(kv.incr("n") for _ in range(20)))) == list(range(1, 21))
     assert await kv.get("k1") is None
+
+
+async def test_a_server_that_dies_under_load(make: Make, server: Server) -> None:
+    """Callers get errors with a name, or answers; the counter that begins anew loses none of those after its start."""
+    kv = await make("memcached", config=config(server, dial_timeout="20s", read_timeout="20s"))
+    found: list[int] = []
+    failed: set[int] = set()
+    over = False
+
+    async def count(number: int, incr: Callable[[str], Awaitable[int]]) -> None:
+        while not over:
+            try:
+                found.append(await incr("n"))
+            except KvUnavailable:
+                failed.add(number)
+                await asyncio.sleep(0.01)
+
+    sync = kv.sync
+    ways = [kv.incr] * 6 + [lambda key: asyncio.to_thread(sync.incr, key)] * 2
+    async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+        counting = [group.create_task(count(number, way)) for number, way in enumerate(ways)]
+        while len(found) < 200:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.kill)
+        while len(failed) < len(ways):  # so that no answer of the old server is still on its way
+            await asyncio.sleep(0.01)
+        before = len(found)
+        await asyncio.to_thread(server.start)
+        while len(found) < before + 200:
+            await asyncio.sleep(0.01)
+        over = True
+        await asyncio.wait(counting)
+    assert sorted(found[before:]) == list(range(1, len(found) - before + 1))
+    assert await kv.get("n") == len(found) - before
 
 
 async def test_connections_that_the_server_closed_are_not_used(make: Make, server: Server) -> None:

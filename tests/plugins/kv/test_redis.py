@@ -6,7 +6,7 @@ import datetime
 import math
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,45 @@ async def test_a_server_that_dies_and_comes_again(make: Make, server: Server) ->
     await kv.set("k1", 1)
     assert await kv.cas("k1", 1, 2)  # the script is sent again
     assert await asyncio.to_thread(kv.sync.get, "k1") == 2
+
+
+async def test_a_server_that_dies_under_load(make: Make, tmp_path: Path) -> None:
+    """One that writes down what it acknowledges: every such increment is there afterwards, whoever made it."""
+    kept = redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    acknowledged = failed = 0
+    enough, over = asyncio.Event(), False
+
+    async def count(incr: Callable[[str], Awaitable[int]]) -> None:
+        nonlocal acknowledged, failed
+        while not over:
+            try:
+                await incr("n")
+            except KvUnavailable:
+                failed += 1
+                await asyncio.sleep(0.01)
+            else:
+                acknowledged += 1
+            if acknowledged >= 200:
+                enough.set()
+
+    try:
+        kv = await make("redis", config=config(kept.start(), dial_timeout="2s"))
+        sync = kv.sync
+        ways = [kv.incr] * 6 + [lambda key: asyncio.to_thread(sync.incr, key)] * 2
+        async with asyncio.timeout(40), asyncio.TaskGroup() as group:
+            counting = [group.create_task(count(way)) for way in ways]
+            await enough.wait()
+            before = acknowledged
+            await asyncio.to_thread(kept.kill)
+            await asyncio.to_thread(kept.start)
+            while acknowledged < before + 200:
+                await asyncio.sleep(0.01)
+            over = True
+            await asyncio.wait(counting)
+        assert failed
+        assert acknowledged <= await kv.get("n") <= acknowledged + failed
+    finally:
+        kept.kill()
 
 
 async def test_connections_that_the_server_closed_are_not_used(make: Make, server: Server) -> None:
