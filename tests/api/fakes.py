@@ -106,13 +106,17 @@ class HttpFake:
 class GrpcFake:
     """The gRPC API with one answer for every method.
 
+    Args:
+        credentials: TLS; None for plaintext.
+
     Attributes:
         asked: Method and metadata of every call.
         answer: Makes the response; given the method and the context.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        self._credentials = credentials
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.answer: Callable[[str, Any], Awaitable[bytes]] = self.empty
         self.target = ""
@@ -140,7 +144,11 @@ class GrpcFake:
 
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((Handler(),))
-        self.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        if self._credentials is None:
+            port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = server.add_secure_port("127.0.0.1:0", self._credentials)
+        self.target = f"127.0.0.1:{port}"
         await server.start()
         try:
             yield self

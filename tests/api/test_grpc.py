@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from rtbridge import Api, ApiError, ApiFailure, Command, Position
+from rtbridge import Api, ApiError, ApiFailure, Command, ConfigError, Position
 from rtbridge.api import retries
-from rtbridge.api.settings import GrpcSettings
+from rtbridge.api.settings import GrpcSettings, Trust
 from rtbridge.codec.descriptors import message_class
 from tests.api.conftest import client_of
 from tests.api.fakes import PACKAGE, GrpcFake
@@ -180,3 +182,31 @@ async def test_an_answer_of_any_size(api: Api, fake: GrpcFake) -> None:
     fake.answer = large
     (found,) = (await api.history("room", limit=1)).publications
     assert len(found.data) == 6 << 20
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_tls(sync: bool, certificates: Any) -> None:
+    """A server that wants a client certificate; nothing is said to one that another authority signed."""
+    pair = (certificates.server_key.read_bytes(), certificates.server_cert.read_bytes())
+    credentials = grpc.ssl_server_credentials([pair], certificates.ca.read_bytes(), require_client_auth=True)
+    ours = Trust(authority=certificates.ca, cert=certificates.client_cert, key=certificates.client_key)
+    async with GrpcFake(credentials).listening() as secure:
+        settings = GrpcSettings(target=secure.target, trust=ours, compress=True, timeout=20.0)
+        for trust in (ours, replace(ours, server_name="localhost")):
+            api = client_of(replace(settings, trust=trust), sync=sync)
+            assert await api.publish("room", "x" * 1000) == Position()
+            await api.close()
+        assert len(secure.asked) == 2
+        for trust in (
+            replace(ours, authority=certificates.stranger_ca),
+            replace(ours, server_name="elsewhere.example"),
+            replace(ours, cert=None, key=None),
+        ):
+            api = client_of(replace(settings, trust=trust, timeout=0.5), sync=sync)
+            with pytest.raises(ApiFailure):
+                await api.publish("room", 1)
+            await api.close()
+        assert len(secure.asked) == 2
+        missing = client_of(replace(settings, trust=replace(ours, authority=Path("nowhere.pem"))), sync=sync)
+        with pytest.raises(ConfigError, match=r"^a TLS file for the server API cannot be used: nowhere\.pem: No such"):
+            await missing.publish("room", 1)
