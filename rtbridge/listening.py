@@ -57,7 +57,10 @@ def addresses(config: Config) -> dict[str, Address]:
         server = config.rtbridge.embedded.http_server
         found["embedded"] = Address(host=server.address or "0.0.0.0", port=server.port)  # noqa: S104
     if config.http is not None:
-        found["web"] = config.http.address
+        if config.http.address is not None:
+            found["web"] = config.http.address
+        if config.http.ssl is not None:
+            found["https"] = config.http.ssl.address
     return found
 
 
@@ -131,7 +134,7 @@ def _tls(config: Config) -> Tls | None:
 
 def taking_events(config: Config) -> bool:
     """Whether anything that listens takes events; where it is only the HTTP server, nobody asks the hooks."""
-    return config.http is None or set(addresses(config)) != {"web"}
+    return config.http is None or bool(set(addresses(config)) - {"web", "https"})
 
 
 def warnings(config: Config) -> list[str]:
@@ -151,12 +154,18 @@ def warnings(config: Config) -> list[str]:
 
 def _pages(config: Config, embedded: Embedded) -> list[str]:
     """Whether pages that this process serves may connect to the server that it is."""
-    http = config.http
-    if http is None or http.address.path or http.address.host in ("0.0.0.0", "::"):  # noqa: S104  # compared only
-        return []  # nobody knows here by which name browsers find it
     from rtbridge.embedded.fronts.origins import Origins
 
-    page = str(http.address).replace("tcp://", "http://")
-    if Origins(embedded.client.allowed_origins).admits(page):
-        return []
-    return [f"rtbridge.embedded: client.allowed_origins does not hold {page}, so pages served there cannot connect"]
+    found: list[str] = []
+    for name, scheme in (("web", "http"), ("https", "https")):
+        address = addresses(config).get(name)
+        if address is None or address.path or address.host in ("0.0.0.0", "::"):  # noqa: S104  # compared only
+            continue  # nobody knows here by which name browsers find it
+        if name == "web" and config.http is not None and config.http.ssl is not None and config.http.ssl.redirect:
+            continue
+        page = str(address).replace("tcp://", f"{scheme}://")
+        if not Origins(embedded.client.allowed_origins).admits(page):
+            found.append(
+                f"rtbridge.embedded: client.allowed_origins does not hold {page}, so pages served there cannot connect"
+            )
+    return found

@@ -14,6 +14,7 @@ from rtbridge.app import Runtime, load, use_environment
 from rtbridge.config import parse_config
 from rtbridge.testing import App
 from rtbridge.transport.grpcio import GrpcioTransport
+from rtbridge.transport.settings import Tls
 from rtbridge.transport.uvicorn import UvicornTransport
 
 
@@ -55,7 +56,7 @@ def test_transports_from_the_configuration(tmp_path: Path) -> None:
     assert isinstance(grpc, GrpcioTransport)
     settings = grpc._settings
     assert settings.address == "127.0.0.1:0"
-    assert settings.tls == (tmp_path / "c", tmp_path / "k", tmp_path / "a")
+    assert settings.tls == Tls(tmp_path / "c", tmp_path / "k", tmp_path / "a")
     assert settings.secret is not None
     assert settings.secret.admits(["s"])
     assert (settings.message_size, settings.header_size) == (2**20, 2**13)

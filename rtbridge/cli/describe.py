@@ -19,6 +19,9 @@ NOWHERE = (
 #: The transport's name in the configuration's terms.
 WIRE = {"grpcio": "gRPC", "builtin": "gRPC", "http": "HTTP"}
 
+#: What listens for browsers, and the scheme of its URLs.
+PAGES = {"web": "http", "https": "https"}
+
 #: Hosts of listeners that no browser can be pointed at.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
@@ -33,8 +36,9 @@ def listeners(config: Config, addresses: Iterable[tuple[str, str]]) -> list[tupl
         if name == "embedded" and own.embedded is not None:
             tls = own.embedded.http_server.tls
             rows[index] = (name, address, _secured(tls.client_ca_pem) if tls.enabled else "no", "no")
-        elif name == "web":
-            rows[index] = (name, url(address), "no", "no")
+        elif name in PAGES:
+            ssl = None if config.http is None or name != "https" else config.http.ssl
+            rows[index] = (name, url(address, PAGES[name]), "no" if ssl is None else _secured(ssl.root_ca), "no")
         elif name in ("status", "rpc"):
             token = name == "rpc" and own.rpc_token is not None
             rows[index] = (name, address, "no", "yes (rpc_token)" if token else "no")
@@ -45,12 +49,12 @@ def _secured(client_ca: object) -> str:
     return "mutual" if client_ca else "yes"
 
 
-def url(address: str) -> str:
+def url(address: str, scheme: str = "http") -> str:
     """The address of an HTTP server as a browser takes it; one on a Unix socket as it is."""
     if address.startswith("unix:"):
         return address
     host, _, port = address.rpartition(":")
-    return f"http://{_EVERYWHERE.get(host, host)}:{port}/"
+    return f"{scheme}://{_EVERYWHERE.get(host, host)}:{port}/"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -19,7 +19,7 @@ from rtbridge.errors import SetupError
 from rtbridge.plugins.kv import in_memory
 from rtbridge.stores import Store
 from rtbridge.stores.remote import Performed, perform
-from rtbridge.transport.base import Transport
+from rtbridge.transport.base import Transport, places
 from rtbridge.workers.parent import Parent
 
 log = logging.getLogger("rtbridge")
@@ -69,7 +69,7 @@ class Process:
         return found
 
     def _addresses(self) -> dict[str, str]:
-        return {each.name: each.address for each in self.running}
+        return {name: address for each in self.running for name, address in places(each).items()}
 
     async def reload(self) -> Reloaded:
         """Read the configuration again and replace all workers; what fails leaves everything as it was."""

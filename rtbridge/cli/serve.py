@@ -15,7 +15,7 @@ from rtbridge.cli.project import Chosen, enter, project_options
 from rtbridge.config import Config, Loaded
 from rtbridge.errors import ConfigError
 from rtbridge.listening import addresses
-from rtbridge.transport.base import Transport
+from rtbridge.transport.base import Transport, places
 from rtbridge.workers.parent import Parent
 
 log = logging.getLogger("rtbridge")
@@ -60,7 +60,7 @@ async def _serve(chosen: Chosen, loaded: Loaded, environment: Mapping[str, str],
         for line in host.warnings():
             log.warning("%s", line)
         process.running = [*running, *early]
-        _tell(config, host, [(each.name, each.address) for each in process.running])
+        _tell(config, host, [place for each in process.running for place in places(each).items()])
 
     try:
         await lifetime.serve(host, signals, lazy=config.centrifuge.lazy_boot, started=started, early=early)
@@ -82,5 +82,6 @@ def _tell(config: Config, host: lifetime.Host, where: Sequence[tuple[str, str]])
     say(f"rtbridge {__version__}, process {os.getpid()}\n")
     say("\n".join(describe.served(config, host.listing(), where)))
     say("\nready")
-    for address in (address for name, address in where if name == "web"):
-        say(f"open {describe.url(address)}")
+    for name, address in where:
+        if name in describe.PAGES:
+            say(f"open {describe.url(address, describe.PAGES[name])}")

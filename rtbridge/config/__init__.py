@@ -12,7 +12,7 @@
 
 from rtbridge.config.api import ApiHttp, ApiTls, CentrifugoApi
 from rtbridge.config.embedded import Embedded
-from rtbridge.config.http import Cors, Http, HttpHeaders, Sendfile, Static, Uploads
+from rtbridge.config.http import Cors, Http, HttpHeaders, HttpSsl, Sendfile, Static, Uploads
 from rtbridge.config.kv import Kv, KvStore, KvStoreOptions
 from rtbridge.config.load import Loaded, embedded_from, load_config, parse_config
 from rtbridge.config.model import (
@@ -54,6 +54,7 @@ __all__ = [
     "HttpHeaders",
     "HttpPool",
     "HttpProxy",
+    "HttpSsl",
     "Kv",
     "KvStore",
     "KvStoreOptions",

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from msgspec import Meta, field
 
 from rtbridge.config.embedded_kinds import SUBNET
-from rtbridge.config.fields import AddressText, Section
+from rtbridge.config.fields import AddressText, File, Section
 from rtbridge.config.kinds import Kind, Place
 from rtbridge.config.pool import HttpPool
+from rtbridge.config.values import Address
 
 _EXTENSION: Final = re.compile(r"\.[a-z0-9_-]+")
 _HEADER_TEXT: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -266,6 +267,33 @@ class Uploads(Section, frozen=True, kw_only=True):
     ] = ()
 
 
+class HttpSsl(Section, frozen=True, kw_only=True):
+    """TLS of the HTTP server."""
+
+    address: Annotated[AddressText, Meta(description="Where it listens over TLS.")] = Address(
+        host="127.0.0.1", port=443
+    )
+    cert: Annotated[File, Meta(description="PEM file of the certificate, and those between it and its authority.")]
+    key: Annotated[File, Meta(description="PEM file of its key, without a passphrase.")]
+    root_ca: Annotated[
+        File | None, Meta(description="PEM file of the authority of clients' certificates; null = none are looked at.")
+    ] = None
+    client_auth_type: Annotated[
+        Literal["no_client_cert", "verify_client_cert_if_given", "require_and_verify_client_cert"],
+        Meta(
+            description="Whether clients show certificates.",
+            extra={"aliases": {"no_client_certs": "no_client_cert"}},
+        ),
+    ] = "no_client_cert"
+    redirect: Annotated[bool, Meta(description="Answer requests in plain text with where to find it over TLS.")] = False
+
+    def __post_init__(self) -> None:
+        if (self.root_ca is None) != (self.client_auth_type == "no_client_cert"):
+            there = "root_ca" if self.root_ca is not None else f"client_auth_type {self.client_auth_type}"
+            missing = "root_ca" if self.root_ca is None else "client_auth_type that asks for certificates"
+            raise ValueError(f"found {there}, but no {missing}, allowed: both or neither")
+
+
 #: Middleware → the section without which it does nothing.
 _SECTIONS: Final[Mapping[str, str]] = {
     "static": "static",
@@ -278,7 +306,10 @@ _SECTIONS: Final[Mapping[str, str]] = {
 class Http(Section, frozen=True, kw_only=True):
     """An HTTP server for people's browsers."""
 
-    address: Annotated[AddressText, Meta(description="Where the HTTP server listens.")]
+    address: Annotated[
+        AddressText | None, Meta(description="Where the HTTP server listens in plain text; null = over TLS only.")
+    ] = None
+    ssl: Annotated[HttpSsl | None, Meta(description="TLS; null = none.")] = None
     app: Annotated[
         AppName | None, Meta(description="The ASGI or WSGI application, looked for in this file's folder; null = none.")
     ] = None
@@ -323,6 +354,10 @@ class Http(Section, frozen=True, kw_only=True):
     uploads: Annotated[Uploads | None, Meta(description="Files in forms; null = all of them are taken.")] = None
 
     def __post_init__(self) -> None:
+        if self.address is None and self.ssl is None:
+            raise ValueError("found neither address nor ssl, allowed: one of them or both")
+        if self.address is None and self.ssl is not None and self.ssl.redirect:
+            raise ValueError("found ssl.redirect, but no address to answer at, allowed: both or neither")
         names: tuple[str, ...] = self.middleware
         for name in names:
             if names.count(name) > 1:

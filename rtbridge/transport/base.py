@@ -1,7 +1,7 @@
 """How calls reach the hooks. A transport carries and decides nothing: one file each, one contract suite for all."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 
@@ -30,6 +30,12 @@ class Transport(Protocol):
     async def stop(self, timeout: float) -> None:
         """Take no new calls, wait up to ``timeout`` seconds for those under way, then end."""
         ...
+
+
+def places(transport: Transport) -> Mapping[str, str]:
+    """Name and address of everything that a transport listens on; most have one."""
+    several: Mapping[str, str] | None = getattr(transport, "places", None)
+    return {transport.name: transport.address} if several is None else several
 
 
 class Secret:

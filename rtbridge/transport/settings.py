@@ -19,12 +19,16 @@ class Tls(NamedTuple):
         cert: The certificate chain.
         key: The private key.
         client_ca: Callers have to show a certificate signed by one of these; None to ask for none.
+        optional: Whether callers may do without one.
+        section: Of the configuration, for errors.
 
     """
 
     cert: Path
     key: Path
     client_ca: Path | None = None
+    optional: bool = False
+    section: str = "rtbridge.tls"
 
     def read(self) -> tuple[bytes, bytes, bytes | None]:
         """The three files' contents.
@@ -37,7 +41,7 @@ class Tls(NamedTuple):
             ca = self.client_ca.read_bytes() if self.client_ca is not None else None
             return self.cert.read_bytes(), self.key.read_bytes(), ca
         except OSError as exc:
-            raise ListenError(f"rtbridge.tls: {exc.filename}: {exc.strerror}") from exc
+            raise ListenError(f"{self.section}: {exc.filename}: {exc.strerror}") from exc
 
 
 def clear_socket(address: str, what: str) -> None:

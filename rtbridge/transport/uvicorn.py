@@ -340,6 +340,8 @@ class UvicornTransport:
     async def stop(self, timeout: float) -> None:
         """Take no new calls, let those under way end, close idle connections."""
         if self._server is None or self._serving is None:
+            if self._socket is not None:
+                self._socket.close()
             return
         await self._server.close_sockets()
         self._server.config.timeout_graceful_shutdown = max(1, int(timeout))
@@ -360,7 +362,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
         context.load_cert_chain(tls.cert, tls.key)
         if tls.client_ca is not None:
             context.load_verify_locations(tls.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
+            context.verify_mode = ssl.CERT_OPTIONAL if tls.optional else ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as exc:
-        raise ListenError(f"rtbridge.tls: the files cannot be used: {exc}") from exc
+        raise ListenError(f"{tls.section}: the files cannot be used: {exc}") from exc
     return context

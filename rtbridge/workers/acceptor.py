@@ -1,8 +1,9 @@
-"""A worker that takes connections from the parent's socket and answers their requests."""
+"""A worker that takes connections from the parent's sockets and answers their requests."""
 
 import asyncio
 import contextlib
 import socket
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from rtbridge.app import Runtime
@@ -21,12 +22,12 @@ _LOOK: Final = 1.0
 
 
 class Acceptor(Duty):
-    """Requests of one socket.
+    """Requests of some sockets.
 
     Args:
         runtime: Has the hooks, and the configuration with the section ``http``.
         link: To the parent.
-        listener: The socket, bound; other processes take connections from it, too.
+        listeners: The sockets, bound; other processes take connections from them, too.
         api: Calls of the server API that travel over the link; None where there are none.
         stores: Operations on stores that do; None where there are none.
 
@@ -39,7 +40,7 @@ class Acceptor(Duty):
         self,
         runtime: Runtime,
         link: Link,
-        listener: socket.socket,
+        listeners: Mapping[str, socket.socket],
         api: FramedApi | None = None,
         stores: FramedStores | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class Acceptor(Duty):
         pool = runtime.config.http.pool
         exec_ttl = 0.0 if pool.supervisor is None else pool.supervisor.exec_ttl
         self._requests = Requests(max_jobs=pool.max_jobs, exec_ttl=exec_ttl, retire=self.retire)
-        self._server: HttpServer = runtime.web(listener=listener, requests=self._requests)
+        self._server: HttpServer = runtime.web(listeners=listeners, requests=self._requests)
         self._leaving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

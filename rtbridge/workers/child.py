@@ -131,9 +131,11 @@ class _Child:
 
         """
         if start.mode == "http":
-            os.set_inheritable(start.listener, False)
-            listener = socket.socket(fileno=start.listener)
-            acceptor = Acceptor(runtime, link, listener, self._api, self._stores)
+            listeners: dict[str, socket.socket] = {}
+            for name, number in start.listeners.items():
+                os.set_inheritable(number, False)
+                listeners[name] = socket.socket(fileno=number)
+            acceptor = Acceptor(runtime, link, listeners, self._api, self._stores)
             self._duty = acceptor  # what its start asks the parent is answered
             await acceptor.start()
             return acceptor

@@ -55,7 +55,7 @@ class Start(msgspec.Struct, array_like=True, frozen=True, tag=1):
         path: ``sys.path``.
         lazy: Whether plugins boot with the first event or request.
         mode: What it does.
-        listener: The number of the socket that it takes connections from; negative for none.
+        listeners: The numbers of the sockets that it takes connections from, by what is spoken there.
 
     """
 
@@ -64,7 +64,7 @@ class Start(msgspec.Struct, array_like=True, frozen=True, tag=1):
     path: list[str]
     lazy: bool
     mode: Mode = "centrifuge"
-    listener: int = -1
+    listeners: dict[str, int] = {}
 
 
 class Serving(msgspec.Struct, array_like=True, frozen=True, tag=2):

@@ -41,6 +41,7 @@ RESTART: Final = (
     "http.address",
     "http.lazy_boot",
     "http.pool.debug",
+    "http.ssl.address",
     "rpc",
     "rtbridge.embedded",
     "rtbridge.grpc_reflection",
@@ -133,10 +134,10 @@ class Parent:
         pickled, path, lazy = pickle.dumps(config), list(sys.path), self._lazy
         return lambda number: Start(number, pickled, path, lazy)
 
-    def _web_frame(self, config: Config) -> Callable[[int, int], Start]:
+    def _web_frame(self, config: Config) -> Callable[[int, dict[str, int]], Start]:
         assert config.http is not None
         pickled, path, lazy = pickle.dumps(config), list(sys.path), config.http.lazy_boot
-        return lambda number, listener: Start(number, pickled, path, lazy, "http", listener)
+        return lambda number, listeners: Start(number, pickled, path, lazy, "http", listeners)
 
     def _environment(self, config: Config, mode: Mode = "centrifuge") -> dict[str, str]:
         return {**self._inherited, **environment_of(config, mode)}

@@ -156,7 +156,7 @@ class Worker:
         await self.attach(ours)
         with theirs:
             # A session of its own: Ctrl-C in a terminal is for the parent, which ends its workers in order.
-            given = (theirs.fileno(),) if start.listener < 0 else (theirs.fileno(), start.listener)
+            given = (theirs.fileno(), *start.listeners.values())
             self.process = subprocess.Popen(  # noqa: ASYNC220, S603  # a few ms; ourselves, with numbers
                 [sys.executable, "-P", str(_PROGRAM), str(theirs.fileno()), str(start.number)],
                 pass_fds=given,

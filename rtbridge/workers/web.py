@@ -1,4 +1,4 @@
-"""The HTTP server as its parent has it: a socket, and the workers that take connections from it."""
+"""The HTTP server as its parent has it: sockets, and the workers that take connections from them."""
 
 import asyncio
 import socket
@@ -7,6 +7,7 @@ from typing import Final
 
 from rtbridge.config import Config
 from rtbridge.deadlines import Deadlines
+from rtbridge.plugins.http.doors import Door, doors
 from rtbridge.plugins.http.failing import Failing
 from rtbridge.readiness import Readiness
 from rtbridge.transport.settings import bind, clear_socket, remove_socket
@@ -24,16 +25,16 @@ class Web:
     Args:
         config: The configuration, with the section ``http``.
         readiness: Is told when not all is well.
-        start: Makes the first frame for a worker, by its number and that of the socket.
+        start: Makes the first frame for a worker, by its number and those of the sockets.
         environment: Of the workers.
         api: Answers calls of the server API.
         store: Does operations on stores of this process.
 
     Attributes:
-        address: Where it listens.
+        places: Where it listens: ``web`` in plain text, ``https`` over TLS.
 
     Raises:
-        ListenError: The address cannot be bound.
+        ListenError: An address cannot be bound.
 
     """
 
@@ -44,18 +45,21 @@ class Web:
         config: Config,
         readiness: Readiness,
         *,
-        start: Callable[[int, int], Start],
+        start: Callable[[int, dict[str, int]], Start],
         environment: Mapping[str, str],
         api: Callable[[Worker, ApiCall], None],
         store: Callable[[Worker, StoreCall], None],
     ) -> None:
         assert config.http is not None
-        self.address = config.http.address.target
-        clear_socket(self.address, "HTTP")
-        self._socket = bind(self.address, "HTTP")
-        if not self.address.startswith("unix:"):
-            self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
-        self._takers = Takers(config, self._socket)
+        self.places: dict[str, str] = {}
+        self._sockets: dict[str, socket.socket] = {}
+        try:
+            for door in doors(config):
+                self._bind(door)
+        except BaseException:
+            self._close()
+            raise
+        self._takers = Takers(config, self._sockets)
         self._lazy = config.http.lazy_boot
         self.supervisor = Supervisor(
             self._takers,
@@ -63,25 +67,46 @@ class Web:
             config.http.pool,
             mode="http",
             drain_timeout=config.rtbridge.drain_timeout,
-            start=self._with_socket(start),
+            start=self._with_sockets(start),
             environment=environment,
             api=api,
             store=store,
         )
         self.supervisor.begin(lazy=self._lazy)
 
-    def _with_socket(self, start: Callable[[int, int], Start]) -> Callable[[int], Start]:
-        number = self._socket.fileno()
-        return lambda worker: start(worker, number)
+    @property
+    def address(self) -> str:
+        """Where it listens first."""
+        return next(iter(self.places.values()))
 
-    def configure(self, config: Config, *, start: Callable[[int, int], Start], environment: Mapping[str, str]) -> None:
+    def _bind(self, door: Door) -> None:
+        address = door.address.target
+        clear_socket(address, "HTTP")
+        bound = self._sockets[door.name] = bind(address, "HTTP")
+        if not address.startswith("unix:"):
+            address = f"{address.rpartition(':')[0]}:{bound.getsockname()[1]}"
+        self.places[door.name] = address
+
+    def _close(self) -> None:
+        for name, bound in self._sockets.items():
+            bound.close()
+            remove_socket(self.places[name])
+        self._sockets.clear()
+
+    def _with_sockets(self, start: Callable[[int, dict[str, int]], Start]) -> Callable[[int], Start]:
+        numbers = {name: bound.fileno() for name, bound in self._sockets.items()}
+        return lambda worker: start(worker, numbers)
+
+    def configure(
+        self, config: Config, *, start: Callable[[int, dict[str, int]], Start], environment: Mapping[str, str]
+    ) -> None:
         """What workers that are started from now on are to be."""
         assert config.http is not None
         self._takers.configure(config)
         self.supervisor.configure(
             config.http.pool,
             drain_timeout=config.rtbridge.drain_timeout,
-            start=self._with_socket(start),
+            start=self._with_sockets(start),
             environment=environment,
         )
 
@@ -93,18 +118,18 @@ class Web:
 
         """
         if self._lazy:
-            self._socket.listen(_BACKLOG)  # who comes before the first worker does waits for it
+            for bound in self._sockets.values():
+                bound.listen(_BACKLOG)  # who comes before the first worker does waits for it
         else:
             await asyncio.shield(self.supervisor.first)
 
     async def stop(self, timeout: float) -> None:
         """Take no new requests, end those under way within ``rtbridge.drain_timeout``, and end the workers."""
-        if self._socket.fileno() < 0:
+        if not self._sockets:
             return
         await self._takers.stop()
         await self.supervisor.stop()
-        self._socket.close()
-        remove_socket(self.address)
+        self._close()
 
 
 class Takers:
@@ -112,17 +137,16 @@ class Takers:
 
     Args:
         config: The configuration.
-        listener: Where connections come.
+        listeners: Where connections come.
 
     """
 
-    def __init__(self, config: Config, listener: socket.socket) -> None:
+    def __init__(self, config: Config, listeners: Mapping[str, socket.socket]) -> None:
         self.deadlines = Deadlines()
         self.crowded: Callable[[], None] = lambda: None
-        self._listener = listener
         self._ready: set[Worker] = set()
         self._hopeless = ""
-        self._failing = Failing(config, listener, lambda: self._hopeless)
+        self._failing = Failing(config, listeners, lambda: self._hopeless)
 
     def configure(self, config: Config) -> None:
         """Answer for workers as this configuration says."""

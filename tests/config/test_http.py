@@ -32,6 +32,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     static = "{dir: web, forbid: [.PHP], allow: [.html, .js], response: {X-One: a b, x-two: '2'}}"
     http = read(f"{{address: '0.0.0.0:80', middleware: [static], static: {static}}}", tmp_path)
 
+    assert http.address is not None
     assert (http.address.host, http.address.port) == ("0.0.0.0", 80)
     assert http.static is not None
     assert http.static.dir == tmp_path / "web"
@@ -57,7 +58,7 @@ def test_offline_looks_at_no_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "text"),
     [
-        ("{}", "http.address: the key is missing, allowed: tcp://host:port, host:port or unix:///path"),
+        ("{}", "http: found neither address nor ssl, allowed: one of them or both"),
         (
             "{address: 'h:1', middleware: [static]}",
             "http: found static, but no http.static, allowed: both or neither",
@@ -107,10 +108,9 @@ def test_offline_looks_at_no_folder(tmp_path: Path) -> None:
             "{address: 'h:1', headers: {cors: {allowed_methods: 'GET,,PUT'}}}",
             "http.headers.cors.allowed_methods: found a string 'GET,,PUT', allowed: words, with commas between them",
         ),
-        ("{address: 'h:1', ssl: {}}", "http.ssl: not implemented in rtbridge VERSION; remove it"),
         (
             "{address: 'h:1', adress: x}",
-            "http.adress: unknown key, allowed: address, app, lazy_boot, debug, pool, internal_error_code, "
+            "http.adress: unknown key, allowed: address, ssl, app, lazy_boot, debug, pool, internal_error_code, "
             "max_request_size, access_logs, middleware, static, headers, sendfile, trusted_subnets, uploads; did you "
             "mean address?",
         ),
@@ -210,7 +210,7 @@ def test_the_schema_knows_it(tmp_path: Path) -> None:
     good = {"address": "h:1", "middleware": ["static"], "static": {"dir": ".", "forbid": [".php"]}}
     jsonschema.validate({"version": "3", "http": good}, schema)
     bads: list[dict[str, Any]] = [
-        {"middleware": []},
+        {**good, "ssl": {}},
         {**good, "middleware": ["cache"]},
         {**good, "static": {"dir": ".", "allow": ["x"]}},
     ]

@@ -293,6 +293,7 @@ def test_the_page_may_connect(chat: Loaded) -> None:
     """Its origins are let in, by either name of this machine."""
     http, embedded = chat.config.http, chat.config.rtbridge.embedded
     assert http is not None
+    assert http.address is not None
     assert embedded is not None
 
     port = http.address.port

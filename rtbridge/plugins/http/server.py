@@ -1,11 +1,13 @@
 """The ``http`` section on a socket, as one transport among others of a process."""
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rtbridge.config import Config
 from rtbridge.plugins.http.app import Application, http_app
+from rtbridge.plugins.http.doors import Redirect, doors
 from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.reports import Reporter
 from rtbridge.transport.uvicorn import Connections, UvicornTransport
@@ -27,47 +29,56 @@ class HttpServer:
 
     Args:
         app: The application.
-        transport: Serves it.
+        transports: Serve it, one at least.
 
     """
 
     name = "web"
 
-    def __init__(self, app: Application, transport: UvicornTransport) -> None:
+    def __init__(self, app: Application, transports: Sequence[UvicornTransport]) -> None:
         self._app = app
-        self._transport = transport
+        self._transports = transports
 
     @property
     def address(self) -> str:
-        """Where it listens, once started."""
-        return self._transport.address
+        """Where it listens first, once started."""
+        return self._transports[0].address
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Where it listens, once started: ``web`` in plain text, ``https`` over TLS."""
+        return {each.name: each.address for each in self._transports}
 
     async def start(self) -> None:
         """Start the application, then take requests.
 
         Raises:
             PluginError: The application does not start.
-            ListenError: The address cannot be bound.
+            ListenError: An address cannot be bound, or a certificate cannot be used.
 
         """
         await self._app.startup()
         try:
-            await self._transport.start()
+            for each in self._transports:
+                await each.start()
         except BaseException:
-            await self._app.shutdown(_ENDING)
+            await self.stop(0.0)
             raise
 
     async def leave(self, timeout: float) -> None:
         """Take no new connections while others do; end each with its next answer, within ``timeout`` seconds."""
         self._app.end()
-        await self._transport.leave(min(_IDLE, timeout))
-        await self._transport.stop(timeout)
+        await asyncio.gather(*(each.leave(min(_IDLE, timeout)) for each in self._transports))
+        await self._end(timeout)
 
     async def stop(self, timeout: float) -> None:
         """Take no new requests, wait up to ``timeout`` seconds for those under way, then end the application."""
         self._app.end()
-        await self._transport.stop(timeout)
+        await self._end(timeout)
         await self._app.shutdown(_ENDING)
+
+    async def _end(self, timeout: float) -> None:
+        await asyncio.gather(*(each.stop(timeout) for each in self._transports))
 
 
 def http_transport(
@@ -78,7 +89,7 @@ def http_transport(
     boot: Callable[[], Awaitable[object]] | None = None,
     requests: Requests | None = None,
     reporter: Reporter | None = None,
-    listener: socket.socket | None = None,
+    listeners: Mapping[str, socket.socket] | None = None,
     connections: Connections = _CONNECTIONS,
 ) -> HttpServer:
     """What serves :func:`~rtbridge.plugins.http.app.http_app` where the ``http`` section says.
@@ -90,7 +101,7 @@ def http_transport(
         boot: Boots the plugins, before the first request is answered by a route or the application.
         requests: Counts requests, and bounds their time.
         reporter: Where unexpected exceptions, and a start that fails, are reported; None for nowhere.
-        listener: A bound socket, rather than one of ``http.address``.
+        listeners: Bound sockets, rather than ones of the addresses: ``web`` in plain text, ``https`` over TLS.
         connections: How connections are taken and kept.
 
     Raises:
@@ -101,13 +112,17 @@ def http_transport(
     app = http_app(config, state=state, routes=routes, boot=boot, requests=requests, reporter=reporter)
     assert config.http is not None
     size = config.rtbridge.limits.header_size
-    transport = UvicornTransport(
-        app,
-        config.http.address.target,
-        tls=None,
-        header_size=size,
-        name="web",
-        connections=connections,
-        listener=listener,
-    )
-    return HttpServer(app, transport)
+    given, ssl = listeners or {}, config.http.ssl
+    transports = [
+        UvicornTransport(
+            Redirect(ssl.address.port) if ssl is not None and ssl.redirect and door.tls is None else app,
+            door.address.target,
+            tls=door.tls,
+            header_size=size,
+            name=door.name,
+            connections=connections,
+            listener=given.get(door.name),
+        )
+        for door in doors(config)
+    ]
+    return HttpServer(app, transports)

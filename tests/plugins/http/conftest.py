@@ -112,7 +112,8 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         tree = {"version": "3", "http": {"address": "127.0.0.1:0", **http}, "rtbridge": rtbridge or {}}
         config = parse_config(tree, base_dir=tmp_path).config
         options = {} if connections is None else {"connections": connections}
-        server = http_transport(config, listener=listener, state=state, **options)
+        listeners = None if listener is None else {"web": listener}
+        server = http_transport(config, listeners=listeners, state=state, **options)
         await server.start()
         client = httpx.AsyncClient(base_url=f"http://{server.address}", timeout=10, trust_env=False)
         running.append(Site(server, client))
