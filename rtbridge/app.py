@@ -33,6 +33,8 @@ from rtbridge.stores import Store, kv
 from rtbridge.transport.base import Transport
 
 if TYPE_CHECKING:
+    from rtbridge.plugins.http.intime import Requests
+    from rtbridge.plugins.http.metrics import Exposition
     from rtbridge.plugins.http.server import HttpServer
     from rtbridge.transport.http import HttpApp
 
@@ -179,6 +181,7 @@ class Runtime:
         self.handler = LocalHandler(self.bridge)
         #: What health checks say.
         self.readiness = Readiness()
+        self._requests: Requests | None = None
         self._booting: asyncio.Task[None] | None = None
         self._reported = ""
         self._unbooted = list(lifecycle["on_boot"].steps)  # a boot that failed goes on where it stopped
@@ -230,17 +233,34 @@ class Runtime:
 
         """
         from rtbridge.plugins.http import http_transport
+        from rtbridge.plugins.http.intime import Requests
 
-        state = {"api": self.api, "kv": self.kv}
+        requests: Requests = options.pop("requests", None) or Requests()
+        self._requests = requests
         try:
             return http_transport(
-                self.config, state=state, routes=self._routes(), boot=self.boot, reporter=self._reporter, **options
+                self.config,
+                state={"api": self.api, "kv": self.kv},
+                routes=self._routes(),
+                boot=self.boot,
+                reporter=self._reporter,
+                requests=requests,
+                **options,
             )
         except PluginError as error:
             if self._reporter is not None:
                 self._reporter.start(self.config.rtbridge.sentry)
                 self._reporter.boot_failed(error)
             raise
+
+    def metrics(self) -> "Exposition | None":
+        """What ``http_metrics`` has counted, for Prometheus; None where it does not."""
+        http, requests = self.config.http, self._requests
+        if http is None or "http_metrics" not in http.middleware or requests is None:
+            return None
+        from rtbridge.plugins.http.metrics import exposition
+
+        return exposition(requests.counts, requests.held)
 
     def _routes(self) -> list[Any]:
         found: list[Any] = []

@@ -134,6 +134,7 @@ LIBRARIES = {
     "redis": {"plugins"},
     "pymemcache": {"plugins"},
     "sqlite3": {"plugins"},
+    "prometheus_client": {"plugins"},
 }
 
 #: What a part may take from the package itself, which would otherwise load everything.

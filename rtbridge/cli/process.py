@@ -61,7 +61,7 @@ class Process:
         if config.status is not None:
             from rtbridge.control.status import status_transport
 
-            found.append(status_transport(config.status, self, self._addresses))
+            found.append(status_transport(config.status, self, self._addresses, self._host.metrics))
         if config.rpc is not None:
             from rtbridge.control.service import ControlTransport
 

@@ -332,8 +332,8 @@ class Http(Section, frozen=True, kw_only=True):
     middleware: Annotated[
         tuple[
             Annotated[
-                Literal["static", "gzip", "headers", "sendfile", "proxy_ip_parser"],
-                Meta(extra={"later": ("http_metrics", "cache", "otel")}),
+                Literal["static", "gzip", "headers", "sendfile", "proxy_ip_parser", "http_metrics"],
+                Meta(extra={"later": ("cache", "otel")}),
             ],
             ...,
         ],

@@ -353,6 +353,11 @@ class Config(Section, frozen=True, kw_only=True):
                 f"rpc.listen: {self.rpc.listen} is beyond this machine, and whoever reaches it can stop rtbridge: set "
                 "rtbridge.rpc_token, or listen on 127.0.0.1 or a Unix socket"
             )
+        if self.http is not None and "http_metrics" in self.http.middleware and self.status is None:
+            raise ValueError(
+                "http.middleware: found http_metrics, but no section status, on whose address /metrics is; allowed: "
+                "both or neither"
+            )
         for name in self.rtbridge.kv.stores:
             if name not in self.kv:
                 stores = f"allowed: {listed(list(self.kv))}" if self.kv else "and there is none under kv"

@@ -1,11 +1,12 @@
-"""``/health`` and ``/ready``: for probes of a container's host and of load balancers."""
+"""``/health`` and ``/ready``: for probes of a container's host and of load balancers; ``/metrics`` for Prometheus."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from rtbridge.config import Status
@@ -16,17 +17,38 @@ from rtbridge.transport.uvicorn import UvicornTransport
 _HEADERS = 8 * 1024
 
 
-def status_app(controlled: Controlled, listeners: Callable[[], Mapping[str, str]], unavailable: int) -> Starlette:
+class Exposition(Protocol):
+    """Text for Prometheus, and its type."""
+
+    @property
+    def body(self) -> bytes:
+        """The text."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """Its type."""
+        ...
+
+
+def status_app(
+    controlled: Controlled,
+    listeners: Callable[[], Mapping[str, str]],
+    unavailable: int,
+    metrics: Callable[[], Exposition | None] = lambda: None,
+) -> Starlette:
     """The application.
 
     ``/health`` is 200 as long as the process answers at all. ``/ready`` is 200 while new calls are welcome and
     ``unavailable`` while workers boot, fail again and again, or drain. Both tell the same in JSON: ``ready``, ``why``
-    (why not), ``workers`` (how many by state), ``queue`` (calls that wait) and ``listeners``.
+    (why not), ``workers`` (how many by state), ``queue`` (calls that wait) and ``listeners``. ``/metrics`` is there
+    where something is counted.
 
     Args:
         controlled: The process.
         listeners: What listens where, by transport.
         unavailable: ``status.unavailable_status_code``.
+        metrics: Gives what is counted, or None for nothing.
 
     """
 
@@ -47,12 +69,21 @@ def status_app(controlled: Controlled, listeners: Callable[[], Mapping[str, str]
         found = report()
         return JSONResponse(found, 200 if found["ready"] else unavailable)
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready)])
+    async def counted(request: Request) -> Response:
+        found = metrics()
+        if found is None:
+            return PlainTextResponse("nothing is counted: http.middleware does not name http_metrics", 404)
+        return Response(found.body, headers={"content-type": found.media_type})
+
+    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", counted)])
 
 
 def status_transport(
-    config: Status, controlled: Controlled, listeners: Callable[[], Mapping[str, str]]
+    config: Status,
+    controlled: Controlled,
+    listeners: Callable[[], Mapping[str, str]],
+    metrics: Callable[[], Exposition | None] = lambda: None,
 ) -> UvicornTransport:
     """The application where the section ``status`` wants it, not yet started."""
-    app = status_app(controlled, listeners, config.unavailable_status_code)
+    app = status_app(controlled, listeners, config.unavailable_status_code, metrics)
     return UvicornTransport(app, config.address.target, tls=None, header_size=_HEADERS, name="status")

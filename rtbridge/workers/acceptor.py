@@ -79,10 +79,15 @@ class Acceptor(Duty):
         await self._server.stop(timeout)
         for task in self._background:
             task.cancel()
+        self._tell(over=True)
 
     async def _leave(self) -> None:
         await self._server.leave(self._runtime.config.rtbridge.drain_timeout)
-        self._link.send(Load(self._requests.jobs, self._requests.held, True))
+        self._tell(over=True)
+
+    def _tell(self, *, over: bool = False) -> None:
+        requests = self._requests
+        self._link.send(Load(requests.jobs, requests.held, over, requests.counts.take()))
 
     async def _telling(self) -> None:
         """Say how many requests there are, as long as that changes."""
@@ -90,6 +95,6 @@ class Acceptor(Duty):
         while True:
             now = (self._requests.jobs, self._requests.held)
             if now != told:
-                self._link.send(Load(*now))
+                self._tell()
                 told = now
             await asyncio.sleep(_LOOK)

@@ -21,7 +21,6 @@ from rtbridge.hooks import Threads
 from rtbridge.loops import run as run_loop
 from rtbridge.plugins.kv import in_memory
 from rtbridge.stores.remote import RemoteStore
-from rtbridge.workers.acceptor import Acceptor
 from rtbridge.workers.answerer import Answerer
 from rtbridge.workers.duty import Duty
 from rtbridge.workers.framed_api import FramedApi
@@ -131,6 +130,8 @@ class _Child:
 
         """
         if start.mode == "http":
+            from rtbridge.workers.acceptor import Acceptor  # and with it all that others do without
+
             listeners: dict[str, socket.socket] = {}
             for name, number in start.listeners.items():
                 os.set_inheritable(number, False)

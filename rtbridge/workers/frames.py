@@ -263,12 +263,15 @@ class Load(msgspec.Struct, array_like=True, frozen=True, tag=31):
         jobs: Requests that it was given.
         held: Requests that it holds.
         over: Whether it was told to end them, and has.
+        counted: What ``http_metrics`` has counted since the last time, as
+            :data:`rtbridge.plugins.http.metrics.Row` has it.
 
     """
 
     jobs: int
     held: int
     over: bool = False
+    counted: list[tuple[int, float, list[int]]] = []
 
 
 class Retire(msgspec.Struct, array_like=True, frozen=True, tag=29):

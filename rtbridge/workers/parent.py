@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rtbridge import listening
 from rtbridge.api.remote import Answered, answered
@@ -24,7 +24,10 @@ from rtbridge.workers.pool import Pool
 from rtbridge.workers.process import Worker
 from rtbridge.workers.supervisor import Supervisor
 from rtbridge.workers.usage import WorkerInfo
-from rtbridge.workers.web import Web
+
+if TYPE_CHECKING:
+    from rtbridge.plugins.http.metrics import Exposition
+    from rtbridge.workers.web import Web
 
 log = logging.getLogger("rtbridge.workers")
 
@@ -108,6 +111,8 @@ class Parent:
         if config.http is not None and config.http.pool.debug:
             self._inner = runtime_of(config, elsewhere=self.stores)
         elif config.http is not None:
+            from rtbridge.workers.web import Web
+
             self._web = Web(
                 config,
                 self.readiness,
@@ -195,6 +200,18 @@ class Parent:
     def workers(self) -> list[WorkerInfo]:
         """Every worker there is."""
         return [worker for each in self._supervisors for worker in each.snapshot()]
+
+    def metrics(self) -> "Exposition | None":
+        """What ``http_metrics`` has counted, for Prometheus; None where it does not."""
+        http = self.config.http
+        if http is None or "http_metrics" not in http.middleware:
+            return None
+        if self._web is not None:
+            from rtbridge.plugins.http.metrics import exposition
+
+            held = sum(worker.held for worker in self._web.supervisor.snapshot())
+            return exposition(self._web.counts, held)
+        return None if self._inner is None else self._inner.metrics()
 
     def restart_keys(self, config: Config) -> list[str]:
         """The keys of another configuration that only a restart brings into force, because they differ."""

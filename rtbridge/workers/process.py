@@ -85,6 +85,7 @@ class Watcher:
         self.ended: Callable[[Worker], None] = _ignore
         self.api: Callable[[Worker, ApiCall], None] = _ignore
         self.store: Callable[[Worker, StoreCall], None] = _ignore
+        self.counted: Callable[[list[Any]], None] = _ignore
 
 
 def _ignore(*_: Any) -> None:
@@ -324,7 +325,8 @@ class Worker:
                 self._say_started(True)
             case Failed(why):
                 self.failed = why
-            case Load(jobs, held, over):
+            case Load(jobs, held, over, counted):
+                self._watcher.counted(counted)
                 if jobs != self.jobs:
                     self.last_call = time.monotonic()
                 self.jobs, self.load = jobs, held

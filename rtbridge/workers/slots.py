@@ -1,10 +1,12 @@
-"""The places of the workers of a pool, and when the next one is tried in a place."""
+"""The places of the workers of a pool, when the next one is tried in a place, and who gets those that are ready."""
 
 import asyncio
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from rtbridge.config import Pool
+from rtbridge.deadlines import Deadlines
 from rtbridge.workers.frames import Mode
 from rtbridge.workers.process import LABELS, Worker
 
@@ -48,6 +50,40 @@ class Slot:
         self.task: asyncio.Task[None] | None = None
         self.booted = False
         self.closed = False
+
+
+class Rotation(Protocol):
+    """The workers that take calls or requests, and what becomes of those that none takes.
+
+    Attributes:
+        deadlines: Of the calls that workers hold.
+        crowded: Called when a call has to wait although workers are there.
+
+    """
+
+    deadlines: Deadlines
+    crowded: Callable[[], None]
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a worker."""
+        ...
+
+    def join(self, worker: Worker) -> None:
+        """This one takes some, too."""
+        ...
+
+    def leave(self, worker: Worker) -> None:
+        """This one takes no new ones."""
+        ...
+
+    def freed(self) -> None:
+        """Some worker has one call less."""
+        ...
+
+    def give_up(self, why: str) -> None:
+        """No worker is to be expected soon, so who waits need not; "" takes it back."""
+        ...
 
 
 def pause(failures: int) -> float:

@@ -6,17 +6,16 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rtbridge.config import DynamicAllocator
 from rtbridge.config import Pool as Settings
 from rtbridge.config import Supervisor as Limits
-from rtbridge.deadlines import Deadlines
 from rtbridge.errors import PluginError
 from rtbridge.readiness import Readiness
 from rtbridge.workers.frames import ApiCall, Mode, Start, StoreCall
 from rtbridge.workers.process import LABELS, Watcher, Worker
-from rtbridge.workers.slots import NotStarted, Slot, pause, workers_of
+from rtbridge.workers.slots import NotStarted, Rotation, Slot, pause, workers_of
 from rtbridge.workers.usage import Usage, WorkerInfo
 
 log = logging.getLogger("rtbridge.workers")
@@ -32,40 +31,6 @@ _PING: Final = 1.0
 _SILENT: Final = 10.0
 
 
-class Rotation(Protocol):
-    """The workers that take calls or requests, and what becomes of those that none takes.
-
-    Attributes:
-        deadlines: Of the calls that workers hold.
-        crowded: Called when a call has to wait although workers are there.
-
-    """
-
-    deadlines: Deadlines
-    crowded: Callable[[], None]
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for a worker."""
-        ...
-
-    def join(self, worker: Worker) -> None:
-        """This one takes some, too."""
-        ...
-
-    def leave(self, worker: Worker) -> None:
-        """This one takes no new ones."""
-        ...
-
-    def freed(self) -> None:
-        """Some worker has one call less."""
-        ...
-
-    def give_up(self, why: str) -> None:
-        """No worker is to be expected soon, so who waits need not; "" takes it back."""
-        ...
-
-
 class Supervisor:
     """The workers of one pool.
 
@@ -79,6 +44,7 @@ class Supervisor:
         environment: Of the workers.
         api: Answers calls of the server API.
         store: Does operations on stores of this process.
+        counted: Is given what workers count.
 
     """
 
@@ -94,6 +60,7 @@ class Supervisor:
         environment: Mapping[str, str],
         api: Callable[[Worker, ApiCall], None],
         store: Callable[[Worker, StoreCall], None],
+        counted: Callable[[list[Any]], None] = lambda _: None,
     ) -> None:
         self._pool = pool
         self._mode: Mode = mode
@@ -118,6 +85,7 @@ class Supervisor:
         self._watcher.ended = self._ended
         self._watcher.api = api
         self._watcher.store = store
+        self._watcher.counted = counted
         pool.crowded = self._crowded
 
     def configure(

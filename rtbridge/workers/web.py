@@ -9,6 +9,7 @@ from rtbridge.config import Config
 from rtbridge.deadlines import Deadlines
 from rtbridge.plugins.http.doors import Door, doors
 from rtbridge.plugins.http.failing import Failing
+from rtbridge.plugins.http.metrics import Counts
 from rtbridge.readiness import Readiness
 from rtbridge.transport.settings import bind, clear_socket, remove_socket
 from rtbridge.workers.frames import ApiCall, Start, StoreCall
@@ -31,6 +32,7 @@ class Web:
         store: Does operations on stores of this process.
 
     Attributes:
+        counts: What ``http_metrics`` has counted, in all workers that there were.
         places: Where it listens: ``web`` in plain text, ``https`` over TLS.
 
     Raises:
@@ -51,6 +53,7 @@ class Web:
         store: Callable[[Worker, StoreCall], None],
     ) -> None:
         assert config.http is not None
+        self.counts = Counts()
         self.places: dict[str, str] = {}
         self._sockets: dict[str, socket.socket] = {}
         try:
@@ -71,6 +74,7 @@ class Web:
             environment=environment,
             api=api,
             store=store,
+            counted=self.counts.add,
         )
         self.supervisor.begin(lazy=self._lazy)
 
@@ -133,7 +137,7 @@ class Web:
 
 
 class Takers:
-    """A :class:`rtbridge.workers.supervisor.Rotation` of workers that take connections themselves.
+    """A :class:`rtbridge.workers.slots.Rotation` of workers that take connections themselves.
 
     Args:
         config: The configuration.

@@ -9,7 +9,7 @@ import pytest
 from rtbridge.config import Http, json_schema, parse_config
 from rtbridge.errors import ConfigError
 
-LAYERS = "gzip, headers, proxy_ip_parser, sendfile, static"
+LAYERS = "gzip, headers, http_metrics, proxy_ip_parser, sendfile, static"
 
 
 def read(section: str, folder: Path, **options: Any) -> Http:

@@ -6,6 +6,7 @@
     guard       exceptions, reset      hosted      that application: loading, lifespan
     intime      counts, time           routes      those of hooks
     failing     where no worker is     reports     to whom exceptions are reported
+    doors       where it listens       metrics     what is counted
     bodies      sizes; uploads         static      which file a path names
     headers     CORS, gzip             sendfile    files that the application names
     proxies     client addresses       own         answers of the server's own; realtime, what pages are told

@@ -15,6 +15,7 @@ from rtbridge.plugins.http.guard import Guard
 from rtbridge.plugins.http.headers import Added, gzipped
 from rtbridge.plugins.http.hosted import Hosted
 from rtbridge.plugins.http.intime import Requests
+from rtbridge.plugins.http.metrics import Measured
 from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
 from rtbridge.plugins.http.relay import ENDING
@@ -121,7 +122,7 @@ class Application:
             inner = Booted(inner, boot)
         app: ASGIApp = _Last(own, inner, files=settings.static is not None)
         for name in reversed(settings.middleware):
-            app = _layer(name, app, settings, own)
+            app = _layer(name, app, settings, own, requests, clock)
         app = requests.timed(Bodies(app, settings, own, uploads))
         self._app = Guard(
             app,
@@ -227,7 +228,7 @@ class Missing:
         await self._own.send(refusal(404 if reads else 405), scope, receive, send)
 
 
-def _layer(name: str, app: ASGIApp, settings: Http, own: Own) -> ASGIApp:
+def _layer(name: str, app: ASGIApp, settings: Http, own: Own, requests: Requests, clock: Clock) -> ASGIApp:
     """One layer of ``http.middleware``; the configuration has checked that its section is there."""
     if name == "static" and settings.static is not None:
         return Files(app, settings.static, own)
@@ -235,6 +236,8 @@ def _layer(name: str, app: ASGIApp, settings: Http, own: Own) -> ASGIApp:
         return Added(app, settings.headers)
     if name == "sendfile" and settings.sendfile is not None:
         return Sent(app, settings.sendfile, own)
+    if name == "http_metrics":
+        return Measured(app, requests.counts, settings.internal_error_code, clock)
     if name == "proxy_ip_parser":
         return Proxies(app, settings.networks)
     return gzipped(app)

@@ -7,6 +7,8 @@ from typing import Final
 from anyio import CancelScope
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rtbridge.plugins.http.metrics import Counts
+
 #: Seconds that the handler of a request which was answered for it has to end.
 _GRACE: Final = 1.0
 
@@ -30,12 +32,14 @@ class Requests:
     Attributes:
         jobs: How many there were.
         held: How many are under way.
+        counts: Those that ``http_metrics`` has counted.
 
     """
 
     def __init__(self, *, max_jobs: int = 0, exec_ttl: float = 0.0, retire: Callable[[str], None] = _ignore) -> None:
         self.jobs = 0
         self.held = 0
+        self.counts = Counts()
         self._max_jobs = max_jobs
         self._exec_ttl = exec_ttl
         self._retire = retire
