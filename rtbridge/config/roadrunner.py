@@ -20,13 +20,13 @@ LATER: Final = (
     "http.http3",
     "http.new_relic",
     "http.otel",
-    "http.raw_body",
-    "http.static.request",
 )
 
 #: Keys of RoadRunner that change what a file means, so that passing over them would be wrong.
 REFUSED: Final[Mapping[str, str]] = {
     "include": "RoadRunner's include is not supported; write one file (x-* sections and YAML anchors share values)",
+    "http.static.request": "files are sent whatever a request's headers are; http.headers.request sets those that the "
+    "application finds",
     "http.ssl.acme": "certificates are not fetched here: have certbot or acme.sh write http.ssl.cert and key and run "
     "rtbridge reload, or put a proxy such as Caddy in front",
     "envfile": "RoadRunner's envfile is not supported; put the variables into .env beside this file",

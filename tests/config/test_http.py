@@ -134,7 +134,8 @@ def test_a_section_that_is_wrong(section: str, text: str, tmp_path: Path) -> Non
          ".js"),
         ("{dir: ., allow: [null]}", "allow.0: found nothing (null), allowed: the extension of a file, with its dot: "
          ".js"),
-        ("{dir: ., request: {a: b}}", "request: not implemented in rtbridge VERSION; remove it"),
+        ("{dir: ., request: {a: b}}", "request: files are sent whatever a request's headers are; "
+         "http.headers.request sets those that the application finds"),
         ('{dir: ., response: {a: "b\\n"}}', "response.a: found a string 'b\\n', allowed: visible ASCII characters, "
          "with no space at either end"),
         ("{dir: ., response: {Content-Length: '1'}}", "response: found the key 'Content-Length', allowed: a string "

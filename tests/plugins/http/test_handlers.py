@@ -10,7 +10,7 @@ from fastapi.responses import Response as FastAPIResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rtbridge.http import Site, StreamResponse, handler, respond
+from rtbridge.http import Site, StreamResponse, early_hints, handler, respond
 
 
 async def test_handlers_and_values(host: Any) -> None:
@@ -66,3 +66,33 @@ async def test_in_fastapi(host: Any) -> None:
     site = await host(app)
     assert (await site.client.get("/stream")).text == "ab"
     assert (await site.client.get("/handler")).text == "c"
+
+
+async def test_early_hints(host: Any) -> None:
+    """False where the server cannot send them, as here; sent where it has ASGI's extension for it."""
+    site = Site()
+    link = "</style.css>; rel=preload; as=style"
+
+    @site.get("/")
+    async def page(request: Request) -> bool:
+        return await early_hints(request, link)
+
+    assert (await (await host(site)).client.get("/")).json() is False
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    await site({**scope, "extensions": {"http.response.early_hint": {}}}, receive, send)
+    assert sent[0] == {"type": "http.response.early_hint", "links": [link.encode()]}
+    assert sent[2]["body"] == b"true"
+
+
+@pytest.mark.parametrize("link", ["</a>\r\nx: y", "</\u00e9>"])
+async def test_early_hints_that_are_none(link: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        await early_hints(Request({"type": "http"}), link)
