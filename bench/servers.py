@@ -1,6 +1,6 @@
 """The servers of the benchmarks, one to a process.
 
-    python -m bench.servers grpcio|builtin|worker|bare-grpc|http|bare-http|embedded|socketio [asyncio]
+    python -m bench.servers grpcio|builtin|worker|bare-grpc|http|bare-http|web|bare-web|embedded|socketio [asyncio]
 
 It prints its address when it takes calls, and ends when its standard input does. It runs on uvloop where that is
 installed, and with ``asyncio`` on asyncio's own loop.
@@ -17,8 +17,10 @@ import grpc.aio
 import msgspec
 import uvicorn
 
+from bench.pages import app as page
 from bench.workload import PLUGINS, REALTIME, application, own
 from rtbridge import logs
+from rtbridge.app import Runtime
 from rtbridge.cli.lifetime import run
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import parse_config
@@ -139,6 +141,25 @@ def bare_http() -> AbstractAsyncContextManager[str]:
     return _uvicorn(_echo_app, server_header=False, date_header=False, timeout_keep_alive=3600, ws="none")
 
 
+@asynccontextmanager
+async def web() -> AsyncIterator[str]:
+    """A page behind ``http.app``, as an HTTP worker runs it."""
+    section = {"http": {"address": _FREE, "app": "bench.pages:app"}, "rtbridge": {"entry_points": False}}
+    runtime = Runtime(parse_config({"version": "3", **section}).config)
+    await runtime.boot()
+    (transport,) = runtime.transports()
+    await transport.start()
+    try:
+        yield transport.address
+    finally:
+        await runtime.stop([transport])
+
+
+def bare_web() -> AbstractAsyncContextManager[str]:
+    """The same page on uvicorn alone."""
+    return _uvicorn(page, server_header=False, date_header=False, timeout_keep_alive=3600, ws="none")
+
+
 def socketio() -> AbstractAsyncContextManager[str]:
     """Rooms, publications and calls on python-socketio, as its documentation writes them."""
     import socketio
@@ -183,6 +204,8 @@ SERVERS: Final[dict[str, Callable[[], AbstractAsyncContextManager[str]]]] = {
     "bare-grpc": bare_grpc,
     "http": http,
     "bare-http": bare_http,
+    "web": web,
+    "bare-web": bare_web,
     "embedded": embedded,
     "socketio": socketio,
 }

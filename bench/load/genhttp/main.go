@@ -26,10 +26,14 @@ func main() {
 	pids := flag.String("pids", "", "")
 	label := flag.String("label", "", "")
 	size := flag.Int("size", 200, "")
+	get := flag.String("get", "", "")
 	flag.Parse()
-	// the body Centrifugo's HTTP RPC proxy sends: JSON with data embedded
-	body := `{"client":"0bd7a4a5-3b2e-4f2a-9d51-0a4c6a3a2f10","transport":"websocket","protocol":"json","encoding":"json","user":"user42","method":"echo","data":` + string(lib.Payload(*size)) + `}`
-	req := []byte("POST /rpc HTTP/1.1\r\nHost: " + *addr + "\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n" + body)
+	req := []byte("GET " + *get + " HTTP/1.1\r\nHost: " + *addr + "\r\n\r\n")
+	if *get == "" {
+		// the body Centrifugo's HTTP RPC proxy sends: JSON with data embedded
+		body := `{"client":"0bd7a4a5-3b2e-4f2a-9d51-0a4c6a3a2f10","transport":"websocket","protocol":"json","encoding":"json","user":"user42","method":"echo","data":` + string(lib.Payload(*size)) + `}`
+		req = []byte("POST /rpc HTTP/1.1\r\nHost: " + *addr + "\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n" + body)
+	}
 	var count, errs atomic.Int64
 	var measuring, stop atomic.Bool
 	var wg sync.WaitGroup
