@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple
 
 import uvicorn
@@ -39,6 +39,7 @@ class Connections(NamedTuple):
         long_bodies: Whether ``receive_timeout`` is for each part of a body rather than for the whole of it. While the
             application does not read, nobody is late.
         isolated: Whether each request has a fresh context, and its scope the extension :data:`ABORT`.
+        extensions: What each scope has besides among its extensions, where requests are isolated.
         backlog: How many callers may wait to be let in.
         first: Makes the protocol that reads first, out of what makes the HTTP one, to which it may hand over.
         upgraded: Makes the protocol that goes on with a request for a WebSocket.
@@ -50,6 +51,7 @@ class Connections(NamedTuple):
     send_timeout: float | None = None
     long_bodies: bool = False
     isolated: bool = False
+    extensions: Mapping[str, Any] = {}
     backlog: int = 2048
     first: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol] | None = None
     upgraded: Callable[[], asyncio.Protocol] | None = None
@@ -58,14 +60,19 @@ class Connections(NamedTuple):
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handlers, which the process has, and without its ten looks a second."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any]) -> None:
         super().__init__(config)
+        self._state = state
         self.ending = asyncio.Event()
         self.closed = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state.update(self._state)
+        await super().startup(sockets)
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
@@ -102,20 +109,14 @@ def _protocol(limit: int, connections: Connections) -> Any:
         return _timed(_isolated(H11Protocol, connections), connections)
 
     class Bounded(HttpToolsProtocol):
-        in_head = True
         head = 0
-
-        def on_message_begin(self) -> None:
-            self.in_head, self.head = True, 0
-            super().on_message_begin()
-
-        def on_headers_complete(self) -> None:
-            self.in_head = False
-            super().on_headers_complete()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.in_head:
+            scope: Any = self.scope
+            if scope is None or "method" in scope:  # which is known when the head is complete
+                self.head = 0
+            else:
                 self.head += len(data)
                 if self.head > limit:
                     log.warning("closed a connection: a request head of more than %d bytes", limit)
@@ -135,25 +136,30 @@ def _isolated(base: Any, connections: Connections) -> Any:
     if not connections.isolated:
         return base
 
+    received, completed, extensions = base.data_received, base.on_response_complete, connections.extensions
+
     class Isolated(base):  # type: ignore[misc]  # one of two classes, found at run time
         def connection_made(self, transport: asyncio.Transport) -> None:
             self.fresh = contextvars.copy_context()
             super().connection_made(transport)
 
         def data_received(self, data: bytes) -> None:
-            self.fresh.copy().run(super().data_received, data)
+            self.fresh.copy().run(received, self, data)
 
         def on_response_complete(self) -> None:
-            self.fresh.copy().run(super().on_response_complete)
+            if getattr(self, "pipeline", True):  # httptools: else nothing begins
+                self.fresh.copy().run(completed, self)
+            else:
+                completed(self)
 
         def on_message_begin(self) -> None:  # httptools
             super().on_message_begin()
-            self.scope["extensions"] = {ABORT: self.abort}
+            self.scope["extensions"] = {ABORT: self.abort, **extensions}
 
         def handle_events(self) -> None:  # h11: it makes one scope at most, whose task has yet to run
             super().handle_events()
             if self.scope is not None:
-                self.scope.setdefault("extensions", {ABORT: self.abort})
+                self.scope.setdefault("extensions", {ABORT: self.abort, **extensions})
 
         def abort(self) -> bool:
             """End the connection so that nobody takes what was sent for a whole answer."""
@@ -193,7 +199,8 @@ def _timed(base: Any, connections: Connections) -> Any:
             cycle = self.cycle
             whole = cycle is not None and not cycle.response_complete and not cycle.more_body
             if whole or self.transport.get_protocol() is not self:
-                self._stop_waiting()
+                if self.receiving is not None:
+                    self._stop_waiting()
                 return
             if connections.long_bodies and cycle is not None and cycle.more_body and not cycle.response_complete:
                 self._stop_waiting()  # a part of the body came, and the next one has its own time
@@ -252,6 +259,7 @@ class UvicornTransport:
         name: For people.
         connections: How connections are taken and kept.
         listener: A bound socket to take them from, rather than one of ``address``; it is closed with the transport.
+        state: What each scope has as its state.
 
     """
 
@@ -265,8 +273,10 @@ class UvicornTransport:
         name: str = "http",
         connections: Connections | None = None,
         listener: socket.socket | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self._state = state or {}
         self.address = address
         self._app = app
         self._tls = tls
@@ -288,7 +298,7 @@ class UvicornTransport:
             self._socket = bind(self.address, "HTTP")
         if not self.address.startswith("unix:"):
             self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
-        self._server = _Server(config)
+        self._server = _Server(config, self._state)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():
@@ -304,6 +314,7 @@ class UvicornTransport:
         websocket: Any = "none" if upgraded is None else lambda **_: upgraded()
         return uvicorn.Config(
             self._app,
+            interface="asgi3",
             log_config=None,
             access_log=False,
             lifespan="off",

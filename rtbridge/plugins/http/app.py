@@ -11,6 +11,7 @@ from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Config, Http
 from rtbridge.errors import ConfigError, PluginError
 from rtbridge.plugins.http.bodies import Bodies
+from rtbridge.plugins.http.current import SCOPE
 from rtbridge.plugins.http.guard import Guard
 from rtbridge.plugins.http.headers import Added, gzipped
 from rtbridge.plugins.http.hosted import Hosted
@@ -20,7 +21,7 @@ from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
 from rtbridge.plugins.http.relay import ENDING
 from rtbridge.plugins.http.reports import Reporter
-from rtbridge.plugins.http.routes import Booted, Routes
+from rtbridge.plugins.http.routes import Routes
 from rtbridge.plugins.http.sendfile import Sent
 from rtbridge.plugins.http.static import Files
 from rtbridge.plugins.http.uploads import Extensions
@@ -76,6 +77,8 @@ def http_app(
 class Application:
     """Everything that the ``http`` section asks for, as one ASGI application.
 
+    Its layers are plain functions where they have nothing to wait for: each coroutine costs as much as what they do.
+
     Args:
         config: The configuration.
         settings: Its section ``http``.
@@ -85,6 +88,11 @@ class Application:
         requests: Counts requests, and bounds their time.
         reporter: Where unexpected exceptions are reported; None for nowhere.
         clock: Times requests and attempts to start.
+
+    Attributes:
+        state: What the state of each request's scope has.
+        extensions: What its extensions have.
+        serve: Answers requests whose scopes have both, each in a context of its own.
 
     Raises:
         PluginError: The application cannot be imported, an extra is missing, or a route is none.
@@ -104,9 +112,9 @@ class Application:
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._state = dict(state)
+        self.state = dict(state)
+        self.extensions = {ENDING: self._on_end}
         self._ending: set[Callable[[], None]] = set()
-        self._ended = False
         self._requests = requests
         own = Own(config)
         uploads = None if settings.uploads is None else Extensions(settings.uploads)
@@ -118,19 +126,16 @@ class Application:
         inner: ASGIApp | None = self._hosted
         if routes:
             inner = Routes(routes, inner or Missing(own, files=settings.static is not None))
-        if inner is not None and boot is not None:
-            inner = Booted(inner, boot)
-        app: ASGIApp = _Last(own, inner, files=settings.static is not None)
+        app: ASGIApp = _Last(own, inner, boot, files=settings.static is not None)
         for name in reversed(settings.middleware):
             app = _layer(name, app, settings, own, requests, clock)
         app = requests.timed(Bodies(app, settings, own, uploads))
-        self._app = Guard(
+        self.serve: ASGIApp = Guard(
             app,
             settings,
             own,
             reporter=reporter,
-            ending=lambda: self._ended,
-            reset_failed=requests.reset_failed,
+            requests=requests,
             clock=clock,
         )
 
@@ -149,7 +154,7 @@ class Application:
 
     def end(self) -> None:
         """End the answers that would not end by themselves, later ones at once, and each connection with its answer."""
-        self._ended = True
+        self._requests.ending = True
         for finish in tuple(self._ending):
             finish()
 
@@ -162,20 +167,19 @@ class Application:
         """Answer a request, or take part in the lifespan of another server."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-            return
-        if scope["type"] != "http":  # clients talk to the realtime server
+        elif scope["type"] != "http":  # clients talk to the realtime server
             await send({"type": "websocket.close", "code": 1000})
-            return
-        scope.setdefault("state", {}).update(self._state)
-        scope.setdefault("extensions", {})[ENDING] = self._on_end
-        self._requests.begin()
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._requests.end()
+        else:
+            scope.setdefault("state", {}).update(self.state)
+            scope.setdefault("extensions", {}).update(self.extensions)
+            current = SCOPE.set(None)  # of which each request of rtbridge's own server has a fresh one
+            try:
+                await self.serve(scope, receive, send)
+            finally:
+                SCOPE.reset(current)
 
     def _on_end(self, finish: Callable[[], None]) -> Callable[[], None]:
-        if self._ended:
+        if self._requests.ending:
             finish()
         self._ending.add(finish)
         return lambda: self._ending.discard(finish)
@@ -197,16 +201,26 @@ class Application:
 class _Last:
     """What is behind all layers: ``/config.json``, the user's application, and what is not there."""
 
-    def __init__(self, own: Own, app: ASGIApp | None, *, files: bool) -> None:
+    def __init__(
+        self, own: Own, app: ASGIApp | None, boot: Callable[[], Awaitable[object]] | None, *, files: bool
+    ) -> None:
         self._own = own
-        self._app = app
-        self._missing = Missing(own, files=files)
+        self._hosts = app is not None
+        self._app: ASGIApp = Missing(own, files=files) if app is None else app
+        self._boot = None if app is None else boot
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._own.is_told(scope) and (self._app is None or scope["method"] in READING):
-            await self._own.send(self._own.told(scope), scope, receive, send)
-        else:
-            await (self._app or self._missing)(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if self._own.is_told(scope) and (not self._hosts or scope["method"] in READING):
+            return self._own.send(self._own.told(scope), scope, receive, send)
+        if self._boot is not None:
+            return self._booted(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _booted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._boot is not None:
+            await self._boot()  # one that fails raises, and the next request tries again
+            self._boot = None
+        await self._app(scope, receive, send)
 
 
 class Missing:

@@ -1,5 +1,6 @@
 """Bodies of requests: ``max_request_size`` and ``uploads``, looked at while the application reads them."""
 
+from collections.abc import Awaitable
 from typing import Final, Protocol
 
 from starlette.exceptions import HTTPException
@@ -64,7 +65,7 @@ class Bodies:
         self._own = own
         self._checks = checks
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass a request on, or refuse it."""
         length: bytes | None = None
         bodiless = True
@@ -74,8 +75,10 @@ class Bodies:
             elif name == b"transfer-encoding":
                 bodiless = False
         if bodiless and scope["http_version"] in _FRAMED:  # neither header: there is no body (RFC 9112, section 6.3)
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._checked(length, scope, receive, send)
+
+    async def _checked(self, length: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
         digits = (length or b"").lstrip(b"0")
         try:
             if digits.isdigit() and (len(digits) > _DIGITS or int(digits) > self._limit):

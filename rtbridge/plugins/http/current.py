@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import Scope
 
-#: The request that is being answered; whoever answers one sets and restores it.
+#: The request that is being answered; whoever answers one sets it, in a context of its own.
 SCOPE: Final[ContextVar[Scope | None]] = ContextVar("rtbridge_request", default=None)
 
 

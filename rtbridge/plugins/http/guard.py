@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -16,7 +15,7 @@ from rtbridge.config import Http
 from rtbridge.errors import PluginError, SetupError
 from rtbridge.isolation import LAST_DUMP, RESETTABLE, reset_all
 from rtbridge.plugins.http.current import SCOPE
-from rtbridge.plugins.http.intime import Late
+from rtbridge.plugins.http.intime import Late, Requests
 from rtbridge.plugins.http.own import Own, refusal
 from rtbridge.plugins.http.reports import Reporter
 from rtbridge.transport.uvicorn import ABORT
@@ -38,8 +37,7 @@ class Guard:
         app: What answers requests.
         settings: The section ``http``.
         own: Sends the answers.
-        ending: Whether a connection is to end with the answer that begins on it.
-        reset_failed: Called when something that is ``resettable`` could not be reset.
+        requests: Counts requests, and is told when something that is ``resettable`` could not be reset.
         reporter: Where exceptions are reported; None for nowhere.
         clock: Times requests.
 
@@ -52,50 +50,53 @@ class Guard:
         own: Own,
         *,
         reporter: Reporter | None = None,
-        ending: Callable[[], bool] = lambda: False,
-        reset_failed: Callable[[], None] = lambda: None,
+        requests: Requests | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
         self._reporter = reporter
-        self._ending = ending
-        self._reset_failed = reset_failed
+        self._requests = requests or Requests()
         self._status = settings.internal_error_code
         self._debug = settings.debug
+        self._exchange = Shown if settings.debug else Exchange
         self._own = own
         self._access = settings.access_logs
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, in one way or another."""
-        exchange = (Shown if self._debug else Exchange)(receive, send, self._ending)
-        current = SCOPE.set(scope)
-        dumped = LAST_DUMP.set([] if self._debug else None)
-        inside = nullcontext() if self._reporter is None else self._reporter.request_scope(scope)()
+        requests, reporter = self._requests, self._reporter
+        exchange = self._exchange(receive, send, requests)
+        requests.begin()
+        SCOPE.set(scope)
+        dumped = LAST_DUMP.set([]) if self._debug else None
+        inside = None if reporter is None else reporter.request_scope(scope)()
         began = self._clock.monotonic() if self._access else 0.0
         try:
-            with inside:
-                await self._run(scope, exchange)
+            if inside is not None:
+                inside.__enter__()
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except ClientDisconnect:
+                pass
+            except Exception as exc:
+                if reporter is not None and not isinstance(exc, PluginError):  # that one is reported
+                    reporter.request_failed(exc)
+                await self._failed(exc, exchange, scope)
+            else:
+                if not exchange.complete:
+                    await exchange.settle()
+                    await self._ended(exchange, scope)
         finally:
+            if inside is not None:
+                inside.__exit__(None, None, None)
             if self._access:
                 _tell(scope, exchange, self._clock.monotonic() - began)
             if RESETTABLE and not await reset_all():
-                self._reset_failed()
-            LAST_DUMP.reset(dumped)
-            SCOPE.reset(current)
-
-    async def _run(self, scope: Scope, exchange: "Exchange") -> None:
-        try:
-            await self._app(scope, exchange.receive, exchange.send)
-        except ClientDisconnect:
-            pass
-        except Exception as exc:
-            if self._reporter is not None and not isinstance(exc, PluginError):  # that one is reported
-                self._reporter.request_failed(exc)
-            await self._failed(exc, exchange, scope)
-        else:
-            await exchange.settle()
-            await self._ended(exchange, scope)
+                requests.reset_failed()
+            if dumped is not None:
+                LAST_DUMP.reset(dumped)
+            requests.end()
 
     async def _failed(self, exc: Exception, exchange: "Exchange", scope: Scope) -> None:
         where = _words(scope)
@@ -125,12 +126,14 @@ class Guard:
 
 
 class Exchange:
-    """A request and its answer, counted."""
+    """A request and its answer, counted. It is in the way of every message, so it adds as little as it can."""
 
-    def __init__(self, receive: Receive, send: Send, ending: Callable[[], bool]) -> None:
+    __slots__ = ("_receive", "_requests", "_send", "complete", "gone", "size", "started", "status")
+
+    def __init__(self, receive: Receive, send: Send, requests: Requests) -> None:
         self._receive = receive
         self._send = send
-        self._ending = ending
+        self._requests = requests
         self.started = False
         self.complete = False
         self.gone = False
@@ -144,22 +147,17 @@ class Exchange:
             self.gone = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Send the next part of the answer."""
         kind = message["type"]
-        if kind == "http.response.start":
-            if self._ending():
-                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-            await self._send(message)
-            self.started, self.status = True, message["status"]
-            return
         if kind == "http.response.body":
-            more = message.get("more_body", False)
             self.size += len(message.get("body", b""))
-            await self._send(message)
-            self.complete = not more
-            return
-        await self._send(message)
+            self.complete = not message.get("more_body", False)
+        elif kind == "http.response.start":
+            if self._requests.ending:
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            self.started, self.status = True, message["status"]
+        return self._send(message)
 
     async def settle(self) -> None:
         """Send what was held back."""
@@ -171,12 +169,17 @@ class Exchange:
 class Shown(Exchange):
     """An answer that is to show the exception, where the framework has sent a bare page and raises it then."""
 
-    def __init__(self, receive: Receive, send: Send, ending: Callable[[], bool]) -> None:
-        super().__init__(receive, send, ending)
+    __slots__ = ("_held",)
+
+    def __init__(self, receive: Receive, send: Send, requests: Requests) -> None:
+        super().__init__(receive, send, requests)
         self._held: list[Message] = []
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Send the next part of the answer, or hold a page back that may be replaced."""
+        return self._sorted(message)
+
+    async def _sorted(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == 500 and not self._held:
             self._held.append(message)
             return

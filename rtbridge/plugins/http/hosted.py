@@ -1,6 +1,7 @@
 """The user's application as this server holds it: started with it, or with its first request."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -84,15 +85,20 @@ class Hosted:
         if lifespan is not None:
             await lifespan.shutdown(timeout)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a request.
 
         Raises:
             PluginError: The application could not be started.
 
         """
-        lifespan = self._lifespan or await self.startup()
-        assert self._app is not None
+        lifespan = self._lifespan
+        if lifespan is None or self._app is None:
+            return self._started(scope, receive, send)
         if lifespan.state:
             scope.setdefault("state", {}).update(lifespan.state)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _started(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.startup()
+        await self(scope, receive, send)

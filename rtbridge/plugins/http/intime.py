@@ -32,6 +32,7 @@ class Requests:
     Attributes:
         jobs: How many there were.
         held: How many are under way.
+        ending: Whether a connection is to end with the answer that begins on it.
         counts: Those that ``http_metrics`` has counted.
 
     """
@@ -39,6 +40,7 @@ class Requests:
     def __init__(self, *, max_jobs: int = 0, exec_ttl: float = 0.0, retire: Callable[[str], None] = _ignore) -> None:
         self.jobs = 0
         self.held = 0
+        self.ending = False
         self.counts = Counts()
         self._max_jobs = max_jobs
         self._exec_ttl = exec_ttl

@@ -73,7 +73,7 @@ class Own:
 
     def is_told(self, scope: Scope) -> bool:
         """Whether the request asks for :data:`CONFIG_PATH`, and it is there."""
-        return self.tells and scope["path"] == CONFIG_PATH
+        return scope["path"] == CONFIG_PATH and self.tells
 
 
 def refusal(status: int, text: str | None = None) -> Response:

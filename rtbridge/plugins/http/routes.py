@@ -1,6 +1,6 @@
-"""Routes that hooks give, in front of the user's application; both start with the plugins."""
+"""Routes that hooks give, in front of the user's application."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -46,29 +46,3 @@ class Routes:
 
 async def _free(scope: Scope, receive: Receive, send: Send) -> None:
     scope[_FREE] = True
-
-
-class Booted:
-    """An application that answers once plugins have booted.
-
-    Args:
-        app: The application.
-        boot: Boots them; later calls return at once.
-
-    """
-
-    def __init__(self, app: ASGIApp, boot: Callable[[], Awaitable[object]]) -> None:
-        self._app = app
-        self._boot: Callable[[], Awaitable[object]] | None = boot
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request.
-
-        Raises:
-            PluginError: An ``on_boot`` hook failed; the next request tries again.
-
-        """
-        if self._boot is not None:
-            await self._boot()
-            self._boot = None
-        await self._app(scope, receive, send)

@@ -115,12 +115,13 @@ def http_transport(
     given, ssl = listeners or {}, config.http.ssl
     transports = [
         UvicornTransport(
-            Redirect(ssl.address.port) if ssl is not None and ssl.redirect and door.tls is None else app,
+            Redirect(ssl.address.port) if ssl is not None and ssl.redirect and door.tls is None else app.serve,
             door.address.target,
             tls=door.tls,
             header_size=size,
             name=door.name,
-            connections=connections,
+            connections=connections._replace(extensions=app.extensions),
+            state=app.state,
             listener=given.get(door.name),
         )
         for door in doors(config)
