@@ -12,6 +12,7 @@ from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.transport.forwarded import Forwarded
 from tests.embedded.fronts.raw import PATH, Client, Recorder, soon
+from tests.loops import every_loop
 
 UNI_PATH = "/connection/uni_websocket"
 
@@ -19,15 +20,7 @@ UNI_PATH = "/connection/uni_websocket"
 @pytest.hookimpl(optionalhook=True)
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Modules that say so run on asyncio's event loop and on uvloop, where it is there."""
-    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if getattr(getattr(item, "module", None), "EVERY_LOOP", False):
-        try:
-            import uvloop
-        except ImportError:
-            pass
-        else:
-            loops["uvloop"] = uvloop.new_event_loop
-    return loops
+    return every_loop(item)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

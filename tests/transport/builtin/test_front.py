@@ -1,0 +1,449 @@
+"""The socket under the core: what takes too long, who does not listen, and how a server ends, on both event loops."""
+
+import asyncio
+import contextvars
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtbridge.bridge import Reply
+from rtbridge.clock import SYSTEM_CLOCK
+from rtbridge.errors import InvalidMessage
+from rtbridge.events import METHODS, Call, Outcome
+from rtbridge.handler import Opened, Refused
+from rtbridge.transport.builtin import BuiltinTransport, frames
+from rtbridge.transport.builtin.front import Times
+from rtbridge.transport.settings import GrpcSettings, Tls
+from tests.contract.test_tls import Pair, certificates
+from tests.transport.builtin.wire import Client, Frame, data, message
+
+__all__ = ["certificates"]
+
+#: Their transports differ in what they do when.
+EVERY_LOOP = True
+
+RPC = METHODS["rpc"].path
+STREAM = METHODS["subscribe_bidirectional"].path
+OUT = METHODS["subscribe_unidirectional"].path
+
+VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="fresh")
+
+
+class Handler:
+    """Answers as a test wants it."""
+
+    clock = SYSTEM_CLOCK
+
+    def __init__(self) -> None:
+        self.answer: Callable[[bytes], Any] = self.echo
+        self.items: Callable[[Any], AsyncIterator[bytes]] = self.nothing
+        self.abandoned = 0
+        self.cancelled = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.seen: list[str] = []
+
+    async def echo(self, body: bytes) -> bytes:
+        self.seen.append(VARIABLE.get())
+        VARIABLE.set("used")
+        return body
+
+    async def forever(self, body: bytes) -> bytes:
+        self.reached.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return b""
+
+    async def nothing(self, incoming: Any) -> AsyncIterator[bytes]:
+        return
+        yield b""
+
+    def unary(self, kind: str, wire: str) -> Any:
+        async def answer(body: bytes, call: Call) -> Reply:
+            return Reply(Outcome(), await self.answer(body))
+
+        return answer
+
+    def stream(self, kind: str) -> Any:
+        async def start(body: bytes, call: Call, incoming: Any) -> Opened:
+            handler = self
+
+            class Stream:
+                def items(self) -> Any:
+                    return handler.items(incoming)
+
+                def abandon(self) -> None:
+                    handler.abandoned += 1
+
+            return Opened(Reply(Outcome(), b"first"), Stream())
+
+        return start
+
+    async def refuse(self, refused: Refused, call: Call) -> Reply:
+        return Reply(Outcome(failure="invalid", why=refused.why), b"")
+
+    async def event(self, event: Any) -> Reply:
+        raise AssertionError
+
+    async def event_stream(self, event: Any) -> Opened:
+        raise AssertionError
+
+
+class Caller(Client):
+    """A client on a socket."""
+
+    def __init__(self, settings: dict[int, int] | None = None) -> None:
+        super().__init__()
+        self.sent_settings = settings or {}
+
+    async def dial(self, address: str, tls: ssl.SSLContext | None = None) -> "Caller":
+        host, _, port = address.rpartition(":")
+        self.reader, self.writer = await asyncio.open_connection(host, int(port), ssl=tls)
+        self.write(frames.PREFACE + frames.settings(self.sent_settings))
+        return self
+
+    def write(self, sent: bytes) -> None:
+        self.writer.write(sent)
+
+    async def frame(self) -> Frame:
+        """The next one."""
+        head = await asyncio.wait_for(self.reader.readexactly(9), 15)
+        payload = await asyncio.wait_for(self.reader.readexactly(int.from_bytes(head[:3])), 15)
+        fields: Any = dict(self.decoder.decode(payload)) if head[3] == frames.HEADERS else {}
+        return Frame(head[3], head[4], int.from_bytes(head[5:9]), payload, fields)
+
+    async def until(self, kind: int) -> Frame:
+        """The next one of a kind."""
+        while (found := await self.frame()).kind != kind:
+            pass
+        return found
+
+    async def reply(self) -> bytes:
+        """The message of a call that is answered."""
+        await self.until(frames.HEADERS)
+        body = b""
+        while (found := await self.frame()).kind != frames.HEADERS:
+            body += found.payload if found.kind == frames.DATA else b""
+        assert found.fields == {"grpc-status": "0"}
+        return body[5:]
+
+    async def rest(self) -> None:
+        """Read until the server closes."""
+        try:
+            while await asyncio.wait_for(self.reader.read(65536), 15):
+                pass
+        except ConnectionError:
+            pass
+
+    async def hang_up(self) -> None:
+        self.writer.close()
+
+
+@pytest.fixture
+def handler() -> Handler:
+    return Handler()
+
+
+@pytest.fixture
+async def serve(handler: Handler) -> AsyncIterator[Callable[..., Any]]:
+    """Starts a server; another call of it changes nothing of the first."""
+    started: list[BuiltinTransport] = []
+    callers: list[Caller] = []
+
+    async def start(
+        settings: dict[int, int] | None = None, times: Times | None = None, **own: Any
+    ) -> tuple[BuiltinTransport, Caller]:
+        transport = BuiltinTransport(handler, GrpcSettings("127.0.0.1:0", **own))
+        if times is not None:
+            transport._times = times
+        await transport.start()
+        started.append(transport)
+        caller = Caller(settings)
+        callers.append(caller)
+        return transport, await caller.dial(transport.address)
+
+    yield start
+    for caller in callers:
+        await caller.hang_up()
+    for transport in started:
+        await asyncio.wait_for(transport.stop(5), 15)
+        assert (transport._fronts, transport._tasks) == (set(), set())
+
+
+async def swept(transport: BuiltinTransport, until: Callable[[], bool]) -> None:
+    """Look at what takes too long, again and again, without waiting for the server's own look."""
+    async with asyncio.timeout(15):
+        while not until():
+            for front in list(transport._fronts):
+                front.sweep()
+            await asyncio.sleep(0.01)
+
+
+async def test_calls(serve: Any, handler: Handler) -> None:
+    """Each in a context of its own, however many come at once."""
+    _, caller = await serve()
+    caller.write(b"".join(caller.unary(number, b"%d" % number, path=RPC) for number in range(1, 41, 2)))
+    assert [await caller.reply() for _ in range(20)] == [b"%d" % number for number in range(1, 41, 2)]
+    assert handler.seen == ["fresh"] * 20
+
+
+async def test_a_large_reply_to_a_slow_reader(serve: Any, handler: Handler) -> None:
+    """Nothing is read from a peer that does not read; when it does, everything goes on, in fresh contexts."""
+
+    async def large(body: bytes) -> bytes:
+        return await handler.echo(body) + b"x" * 8_000_000
+
+    handler.answer = large
+    transport, caller = await serve({frames.INITIAL_WINDOW_SIZE: 2**30})
+    caller.write(frames.window_update(0, 2**30) + caller.unary(1, b"a", path=RPC))
+    async with asyncio.timeout(15):
+        while not any(front._paused for front in transport._fronts):
+            await asyncio.sleep(0.001)
+    caller.write(caller.unary(3, b"b", path=RPC))
+    assert len(await caller.reply()) == 8_000_001
+    assert len(await caller.reply()) == 8_000_001
+    caller.write(caller.unary(5, b"c", path=RPC))
+    assert len(await caller.reply()) == 8_000_001
+    assert handler.seen == ["fresh"] * 3
+
+
+async def test_a_reader_that_stops(serve: Any, handler: Handler) -> None:
+    """One that takes nothing for too long is cut off, and what it called is cancelled."""
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1_000_000
+        finally:
+            handler.cancelled.set()
+
+    handler.items = items
+    times = Times(0, 0, 1, stall=0.05)
+    transport, caller = await serve({frames.INITIAL_WINDOW_SIZE: 2**30}, times)
+    caller.write(frames.window_update(0, 2**30) + caller.unary(1, path=OUT))
+    await swept(transport, lambda: not transport._fronts)
+    await asyncio.wait_for(handler.cancelled.wait(), 15)
+
+
+async def test_a_window_that_does_not_open(serve: Any, handler: Handler) -> None:
+    """The stream that nobody reads is reset, its hook is cancelled, and the connection goes on."""
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            handler.cancelled.set()
+
+    handler.items = items
+    transport, caller = await serve({frames.INITIAL_WINDOW_SIZE: 5000}, Times(0, 0, 1, stall=0.05))
+    caller.write(caller.unary(1, path=OUT))
+    await swept(transport, handler.cancelled.is_set)
+    assert int.from_bytes((await caller.until(frames.RST_STREAM)).payload) == frames.ENHANCE_YOUR_CALM
+    caller.write(caller.unary(3, b"on", path=RPC))
+    assert await caller.reply() == b"on"
+
+
+async def test_the_first_message_is_not_taken(serve: Any, handler: Handler) -> None:
+    """A stream whose caller goes away before it began is abandoned."""
+    transport, caller = await serve({frames.INITIAL_WINDOW_SIZE: 0})
+    caller.write(caller.unary(1, path=OUT))
+    await caller.until(frames.HEADERS)
+    caller.write(frames.rst_stream(1, frames.CANCEL))
+    async with asyncio.timeout(15):
+        while not handler.abandoned:
+            await asyncio.sleep(0.001)
+    assert transport._fronts
+
+
+async def test_a_request_that_does_not_end(serve: Any) -> None:
+    """It is reset after a while."""
+    transport, caller = await serve(times=Times(0, 0, 1, stall=0.05))
+    caller.write(caller.call(1, path=RPC))
+    reading = asyncio.create_task(caller.until(frames.RST_STREAM))
+    await swept(transport, reading.done)
+    assert int.from_bytes(reading.result().payload) == frames.ENHANCE_YOUR_CALM
+
+
+async def test_streams_both_ways(serve: Any, handler: Handler) -> None:
+    """Messages go both ways, one that is too large fails the stream, and room is made as they are used."""
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        async for each in incoming:
+            yield each
+
+    handler.items = items
+    _, caller = await serve(message_size=100)
+    caller.write(caller.call(1, path=STREAM) + data(1, message(b"hello"), 0))
+    await caller.until(frames.HEADERS)
+    assert (await caller.until(frames.DATA)).payload == message(b"first")
+    for number in range(300):
+        caller.write(data(1, message(b"%d" % number), 0))
+    for number in range(300):
+        assert (await caller.until(frames.DATA)).payload == message(b"%d" % number)
+    caller.write(data(1, b"", frames.END_STREAM))
+    assert (await caller.until(frames.HEADERS)).fields == {"grpc-status": "0"}
+    caller.write(caller.call(3, path=STREAM) + data(3, message(b"hello"), 0) + data(3, message(b"x" * 101), 0))
+    await caller.until(frames.HEADERS)
+    assert (await caller.until(frames.HEADERS)).fields == {"grpc-status": "13", "grpc-message": "internal error"}
+
+
+async def test_the_time_of_a_stream(serve: Any, handler: Handler) -> None:
+    """When its deadline has passed, its hook is cancelled and the caller is told."""
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        await handler.forever(b"")
+        yield b""
+
+    handler.items = items
+    _, caller = await serve()
+    caller.write(caller.unary(1, path=OUT, grpc_timeout="50m"))
+    await caller.until(frames.HEADERS)
+    assert (await caller.until(frames.HEADERS)).fields["grpc-status"] == "4"
+    await asyncio.wait_for(handler.cancelled.wait(), 15)
+
+
+@pytest.mark.parametrize("how", ["reset", "hang up", "break"])
+async def test_who_goes_away(serve: Any, handler: Handler, how: str) -> None:
+    """A call is cancelled by a reset, a lost connection, and a connection that is ended for a fault."""
+    handler.answer = handler.forever
+    _, caller = await serve()
+    caller.write(caller.unary(1, path=RPC))
+    await asyncio.wait_for(handler.reached.wait(), 15)
+    if how == "reset":
+        caller.write(frames.rst_stream(1, frames.CANCEL))
+    elif how == "hang up":
+        await caller.hang_up()
+    else:
+        caller.write(frames.frame(frames.PING, 0, 0, b"short"))
+        assert int.from_bytes((await caller.until(frames.GOAWAY)).payload[4:8]) == frames.FRAME_SIZE_ERROR
+        caller.write(caller.unary(3, path=RPC))
+        await caller.rest()
+    await asyncio.wait_for(handler.cancelled.wait(), 15)
+
+
+async def test_a_handler_that_fails(serve: Any, handler: Handler, caplog: pytest.LogCaptureFixture) -> None:
+    """The caller learns that something failed, and the log what."""
+
+    async def bug(body: bytes) -> bytes:
+        raise InvalidMessage("a bug")
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        raise InvalidMessage("a bug")
+        yield b""
+
+    async def gives_up(body: bytes) -> bytes:
+        raise asyncio.CancelledError
+
+    handler.answer, handler.items = bug, items
+    _, caller = await serve()
+    for number, path in ((1, RPC), (3, OUT)):
+        caller.write(caller.unary(number, path=path))
+        while "grpc-status" not in (found := await caller.until(frames.HEADERS)).fields:
+            pass
+        assert (found.fields["grpc-status"], found.fields["grpc-message"]) == ("13", "internal error")
+    assert "a call of RPC failed" in caplog.text
+    handler.answer = gives_up
+    caller.write(caller.unary(5, path=RPC))
+    assert (await caller.until(frames.HEADERS)).fields["grpc-status"] == "1"
+
+
+async def test_keepalive(serve: Any) -> None:
+    """A silent peer is pinged; one that answers stays, one that does not is cut off."""
+    transport, caller = await serve(times=Times(0.01, 0, 1))
+    reading = asyncio.create_task(caller.until(frames.PING))
+    await swept(transport, reading.done)
+    (front,) = transport._fronts
+    assert front._pinged
+    caller.write(frames.frame(frames.PING, frames.ACK, 0, reading.result().payload))
+    async with asyncio.timeout(15):
+        while front._pinged:
+            await asyncio.sleep(0.001)
+    await swept(transport, lambda: front._pinged)
+    front._heard -= 30
+    front.sweep()
+    await caller.rest()
+
+
+async def test_a_peer_that_says_nothing(serve: Any) -> None:
+    """A connection without a greeting ends."""
+    transport, _ = await serve()
+    reader, writer = await asyncio.open_connection(*transport.address.rsplit(":", 1))
+    async with asyncio.timeout(15):
+        while len(transport._fronts) < 2:
+            await asyncio.sleep(0.001)
+    for front in transport._fronts:
+        front._made -= 30
+        front.sweep()
+    try:
+        while await asyncio.wait_for(reader.read(65536), 15):
+            pass
+    except ConnectionError:
+        pass
+    writer.close()
+    assert len(transport._fronts) == 1
+
+
+async def test_the_age_of_a_connection(serve: Any, handler: Handler) -> None:
+    """It is asked to go in two steps, its calls end in peace, and after its grace it is cut."""
+    handler.answer = handler.forever
+    _, caller = await serve(times=Times(0, 0.05, 0.2))
+    caller.write(caller.unary(1, path=RPC))
+    first = await caller.until(frames.GOAWAY)
+    assert int.from_bytes(first.payload[:4]) == 2**31 - 1
+    caller.write(frames.frame(frames.PING, frames.ACK, 0, (await caller.until(frames.PING)).payload))
+    second = await caller.until(frames.GOAWAY)
+    assert int.from_bytes(second.payload[:4]) == 1
+    await caller.rest()
+    await asyncio.wait_for(handler.cancelled.wait(), 15)
+
+
+async def test_stop(serve: Any, handler: Handler) -> None:
+    """New connections are refused, calls under way end, what does not end in time is cut."""
+    release = asyncio.Event()
+
+    async def waits(body: bytes) -> bytes:
+        handler.reached.set()
+        if body == b"never":
+            return await handler.forever(body)
+        await release.wait()
+        return body
+
+    handler.answer = waits
+    transport, caller = await serve()
+    caller.write(caller.unary(1, b"soon", path=RPC) + caller.unary(3, b"never", path=RPC))
+    await asyncio.wait_for(handler.reached.wait(), 15)
+    stopping = asyncio.create_task(transport.stop(1))
+    await caller.until(frames.GOAWAY)
+    with pytest.raises(OSError):
+        await asyncio.open_connection(*transport.address.rsplit(":", 1))
+    release.set()
+    assert await caller.reply() == b"soon"
+    await asyncio.wait_for(stopping, 15)
+    assert handler.cancelled.is_set()
+    await caller.rest()
+
+
+async def test_tls(certificates: dict[str, Pair]) -> None:
+    """HTTP/2 is agreed upon, and whoever does not ask for it is not served."""
+    server, ca = certificates["server"], certificates["ca"]
+    context = ssl.create_default_context(cafile=str(ca.cert))
+    context.set_alpn_protocols(["h2"])
+    transport = BuiltinTransport(Handler(), GrpcSettings("127.0.0.1:0", tls=Tls(Path(server.cert), Path(server.key))))
+    await transport.start()
+    try:
+        caller = await Caller().dial(transport.address, context)
+        caller.write(caller.unary(1, b"secret", path=RPC))
+        assert await caller.reply() == b"secret"
+        await caller.hang_up()
+        plain = ssl.create_default_context(cafile=str(ca.cert))
+        other = await Caller().dial(transport.address, plain)
+        await other.rest()
+        await other.hang_up()
+    finally:
+        await asyncio.wait_for(transport.stop(5), 15)
