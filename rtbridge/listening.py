@@ -88,6 +88,7 @@ def transports(
             max_connection_age=own.max_connection_age,
             drain_timeout=own.drain_timeout,
             reflection=own.grpc_reflection,
+            compress_from=own.grpc_compress_from,
         )
         found.append(_grpc(own.grpc_server)(host.handler, settings, host.readiness))
     if "http" in where:

@@ -297,6 +297,12 @@ class Rtbridge(Section, frozen=True, kw_only=True):
     keepalive_time: Annotated[
         Duration, Meta(description="Silence on a proxy connection after which it is pinged; 0s = never.")
     ] = 60.0
+    grpc_compress_from: Annotated[
+        Size | None,
+        Meta(
+            description="Size from which the builtin server compresses replies, where callers accept gzip; null = never."
+        ),
+    ] = None
     grpc_reflection: Annotated[bool, Meta(description="Serve gRPC reflection beside the proxy.")] = False
     rpc_token: Annotated[
         SecretText | None, Meta(description="What callers of the control RPC have to show; null = nothing.")

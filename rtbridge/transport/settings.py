@@ -77,7 +77,13 @@ def remove_socket(address: str) -> None:
 
 
 class GrpcSettings(NamedTuple):
-    """Settings of a gRPC server; durations in seconds, 0 for never."""
+    """Settings of a gRPC server; durations in seconds, 0 for never; sizes in bytes.
+
+    Attributes:
+        compress_from: Replies of this size and more are compressed where the caller accepts gzip; None for none. Read
+            by the built-in server only.
+
+    """
 
     address: str
     tls: Tls | None = None
@@ -88,6 +94,7 @@ class GrpcSettings(NamedTuple):
     max_connection_age: float = _DEFAULTS.max_connection_age
     drain_timeout: float = _DEFAULTS.drain_timeout
     reflection: bool = _DEFAULTS.grpc_reflection
+    compress_from: int | None = _DEFAULTS.grpc_compress_from
 
 
 def bind(address: str, name: str) -> socket.socket:

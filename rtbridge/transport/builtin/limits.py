@@ -27,7 +27,7 @@ class Limits(NamedTuple):
         idle_frames: Frames that ask for work without being part of a call (SETTINGS, PING, PRIORITY, WINDOW_UPDATE,
             empty frames), in a burst without a reply in between.
         idle_frames_rate: The same for each second after the burst.
-        compress_from: Replies of this size and more are compressed where the caller accepts gzip; 0 for none.
+        compress_from: Replies of this size and more are compressed where the caller accepts gzip; None for none.
 
     """
 
@@ -44,7 +44,7 @@ class Limits(NamedTuple):
     resets_rate: float = 1_000.0
     idle_frames: int = 2_000
     idle_frames_rate: float = 100.0
-    compress_from: int = 0
+    compress_from: int | None = None
 
 
 class Budget:

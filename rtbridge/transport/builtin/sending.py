@@ -74,7 +74,7 @@ class Sending:
         self._blocked: dict[int, Stream] = {}
         self._unsent = 0
         self._idle_frames = 0
-        self._compress_from = limits.compress_from or _NEVER
+        self._compress_from = _NEVER if limits.compress_from is None else limits.compress_from
         # What the next OK reply begins and ends with. The first one puts both blocks into the peer's table.
         self._head, self._tail = _STATUS_200 + _KIND_KEPT, _STATUS_OK_KEPT
         self._prefix = b""

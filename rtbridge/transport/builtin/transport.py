@@ -45,7 +45,11 @@ class BuiltinTransport:
         self._services = GrpcServices([_SERVICE], reflection=settings.reflection, readiness=readiness or Readiness())
         self._calls = Calls(handler, settings, self._services)
         self._clock = handler.clock.monotonic
-        self._limits = Limits(message_size=settings.message_size, header_size=settings.header_size)
+        self._limits = Limits(
+            message_size=settings.message_size,
+            header_size=settings.header_size,
+            compress_from=settings.compress_from,
+        )
         self._times = Times(settings.keepalive, settings.max_connection_age, settings.drain_timeout)
         self._fronts: set[Front] = set()
         self._tasks: set[asyncio.Task[None]] = set()

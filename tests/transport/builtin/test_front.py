@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ class Handler:
         self.cancelled = asyncio.Event()
         self.reached = asyncio.Event()
         self.seen: list[str] = []
+        self.replies: list[bytes] = []
 
     async def echo(self, body: bytes) -> bytes:
         self.seen.append(VARIABLE.get())
@@ -60,8 +62,8 @@ class Handler:
         return b""
 
     async def nothing(self, incoming: Any) -> AsyncIterator[bytes]:
-        return
-        yield b""
+        for each in self.replies:
+            yield each
 
     def unary(self, kind: str, wire: str) -> Any:
         async def answer(body: bytes, call: Call) -> Reply:
@@ -334,8 +336,7 @@ async def test_a_handler_that_fails(serve: Any, handler: Handler, caplog: pytest
         raise InvalidMessage("a bug")
 
     async def items(incoming: Any) -> AsyncIterator[bytes]:
-        raise InvalidMessage("a bug")
-        yield b""
+        yield await bug(b"")
 
     async def gives_up(body: bytes) -> bytes:
         raise asyncio.CancelledError
@@ -427,6 +428,39 @@ async def test_stop(serve: Any, handler: Handler) -> None:
     await asyncio.wait_for(stopping, 15)
     assert handler.cancelled.is_set()
     await caller.rest()
+
+
+async def test_compressed_replies(handler: Handler) -> None:
+    """From a size on, where the caller accepts it: calls with one answer and with several."""
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        yield b"x" * 100
+
+    async def answer(body: bytes) -> bytes:
+        return body
+
+    handler.items, handler.answer = items, answer
+    transport = BuiltinTransport(handler, GrpcSettings("127.0.0.1:0", compress_from=100))
+    await transport.start()
+    caller = await Caller().dial(transport.address)
+    own = {"grpc_accept_encoding": "identity,gzip"}
+    try:
+        for number, body, accepted, packed in ((1, 99, own, False), (3, 100, own, True), (5, 100, {}, False)):
+            caller.write(caller.unary(number, b"x" * body, path=RPC, **accepted))
+            await caller.until(frames.HEADERS)
+            found = (await caller.until(frames.DATA)).payload
+            assert (gzip.decompress(found[5:]) if found[0] else found[5:]) == b"x" * body
+            assert bool(found[0]) == packed
+            await caller.until(frames.HEADERS)
+        caller.write(caller.unary(7, path=OUT, **own))
+        assert (await caller.until(frames.HEADERS)).fields["grpc-encoding"] == "gzip"
+        assert (await caller.until(frames.DATA)).payload == message(b"first")
+        found = (await caller.until(frames.DATA)).payload
+        assert (found[0], gzip.decompress(found[5:])) == (1, b"x" * 100)
+        await caller.until(frames.HEADERS)
+    finally:
+        await caller.hang_up()
+        await asyncio.wait_for(transport.stop(5), 15)
 
 
 async def test_tls(certificates: dict[str, Pair]) -> None:
