@@ -300,7 +300,7 @@ class Rtbridge(Section, frozen=True, kw_only=True):
     grpc_compress_from: Annotated[
         Size | None,
         Meta(
-            description="Size from which the builtin server compresses replies, where callers accept gzip; null = never."
+            description="Size from which the builtin server compresses replies, where callers take gzip; null = never."
         ),
     ] = None
     grpc_reflection: Annotated[bool, Meta(description="Serve gRPC reflection beside the proxy.")] = False
