@@ -282,7 +282,7 @@ class Connection(Receiving):
             self._refuse(number, frames.REFUSED_STREAM)
             return
         try:
-            head = self._heads.kept.get(fields) or self._heads.find(fields)
+            head = self._heads.kept.get(fields) or self._heads.read(fields)
             timeout = None if apart is None else apart.meaning or seconds(apart)
         except Malformed:
             self._refuse(number, frames.PROTOCOL_ERROR)

@@ -174,17 +174,14 @@ class Heads:
         self._most = most
         self.kept: dict[tuple[Field, ...], Head] = {}
 
-    def find(self, fields: tuple[Field, ...]) -> Head:
-        """What these fields say.
+    def read(self, fields: tuple[Field, ...]) -> Head:
+        """What these fields say, which are not among those kept; they are from now on.
 
         Raises:
             Malformed: They are no request.
             TooLarge: They are beyond all bounds.
 
         """
-        head = self.kept.get(fields)
-        if head is not None:
-            return head
         size = sum([field.size for field in fields])
         if size > self._most:
             raise TooLarge(f"a header list of {size} bytes")

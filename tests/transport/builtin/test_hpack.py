@@ -213,3 +213,78 @@ def test_a_field_shows_no_value() -> None:
     """Values are cookies and tokens."""
     assert repr(Field(b"cookie", b"secret")) == "Field(b'cookie')"
     assert STATIC[61].name == b"www-authenticate"
+
+
+HEAD = [(":method", "POST"), (":scheme", "http"), (":path", "/s/M"), ("te", "trailers"), ("user-agent", "grpc-go/1")]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.integers(0, 99_999_999), min_size=1, max_size=200),
+    st.lists(st.sampled_from([None, None, None, "x-new", ":path"]), max_size=40),
+    st.sampled_from([[], [("x-proxy-key", "s3cret")], [("x-proxy-key", "s3cret"), ("x-other", "1")]]),
+    st.sampled_from([4096, 400, 150]),
+)
+def test_calls_that_repeat(
+    timeouts: list[int], changes: list[str | None], later: list[tuple[str, str]], size: int
+) -> None:
+    """Blocks that are foreseen and blocks that are not: both sides agree on each, as another implementation does."""
+    encoder, decoder, other = hpack.Encoder(), Decoder(b"grpc-timeout"), hpack.Decoder()
+    encoder.header_table_size = size
+    for number, timeout in enumerate(timeouts * 3):
+        change = changes[number % len(changes)] if changes else None
+        own = [(name, f"/{number}") if name == change else (name, value) for name, value in HEAD]
+        own += [("x-new", str(number))] if change == "x-new" else []
+        block = encoder.encode([*own, ("grpc-timeout", f"{timeout}u"), *later])
+        fields, apart = decoder.decode(block)
+        assert [(each.name, each.value) for each in fields] == [(n.encode(), v.encode()) for n, v in own + later]
+        assert apart is not None
+        assert apart.value == b"%du" % timeout
+        assert len(list(other.decode(block))) == len(own) + 1 + len(later)
+        assert decoder._size == sum(each.size for each in decoder._entries) <= size
+
+
+def test_a_block_is_foreseen() -> None:
+    """What a caller's last block foretells is not read, whatever its timeout; what differs from it is."""
+    read: list[bytes] = []
+
+    class Counting(Decoder):
+        def _read(self, block: bytes) -> tuple[list[Field], Field | None]:
+            read.append(block)
+            return super()._read(block)
+
+    encoder, decoder = hpack.Encoder(), Counting(b"grpc-timeout")
+    later = [("x-proxy-key", "s3cret")]
+    for _ in range(2):  # at first values are read, to be known the second time
+        read.clear()
+        for number in range(120):
+            fields = [*HEAD, ("grpc-timeout", f"{900 + number}m"), *later]
+            found, apart = decoder.decode(encoder.encode(fields))
+            assert [each.name for each in found] == [name.encode() for name, _ in HEAD + later]
+            assert apart is not None
+            assert apart.value == b"%dm" % (900 + number)
+    assert 5 < len(read) < 60
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["before the timeout", "after it"])
+def test_an_entry_that_is_gone_is_not_foreseen(later: bool) -> None:
+    """A caller that refers to what its own values have pushed out of the table breaks the rules, foreseen or not."""
+    encoder, decoder, other = hpack.Encoder(), Decoder(b"grpc-timeout"), hpack.Decoder()
+    encoder.header_table_size = 300
+    own = [(":path", "/s/M"), ("grpc-timeout", "1m")]
+    for block in (encoder.encode(own[::-1] if later else own), encoder.encode(own[::-1] if later else own)):
+        decoder.decode(block)
+        other.decode(block)
+    index, refused = 0xBE, [False, False]
+    for number in range(20):
+        name = b"\x7e\x04" + b"%03dm" % number
+        block = name + bytes((index + number,)) if later else bytes((index + number,)) + name
+        for side, reads in enumerate((decoder.decode, other.decode)):
+            try:
+                reads(block)  # type: ignore[operator]
+            except (HpackError, hpack.HPACKError):
+                refused[side] = True
+        assert refused[0] == refused[1]
+        if refused[0]:
+            return
+    raise AssertionError
