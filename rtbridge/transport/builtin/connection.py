@@ -51,7 +51,7 @@ class Connection(Receiving):
         now: The time in seconds, from any start.
 
     Attributes:
-        greeted: Whether its peer has said that it speaks HTTP/2.
+        settled: Whether its peer has said that it speaks HTTP/2, and how.
         closed: Whether it is over: what is to be sent is sent, and nothing is read any more.
         why: Why it is, where the peer broke a rule; "" otherwise.
 
@@ -68,13 +68,15 @@ class Connection(Receiving):
         self.closed = False
         self.why = ""
         self._rest = b""
-        self.greeted = False
-        self._settled = False
+        self._rest_since = 0.0
+        self._greeted = False
+        self.settled = False
         self._decode = Decoder(TIMEOUT).decode
         self._most = limits.refusal_factor * limits.header_size
         self._heads = Heads(routes or {}, self._most)
         self._block: tuple[int, int, bytearray] | None = None
         self._parts = 0
+        self._block_since = 0.0
         self._final = _ALL
         self._draining = False
         values = {
@@ -87,15 +89,19 @@ class Connection(Receiving):
 
     # What the front asks and says.
 
-    def overdue(self, before: float) -> list[Stream]:
-        """The calls that have not moved since then: no part of the reply could be sent, or the request is not complete.
+    def overdue(self, seconds: float) -> list[Stream]:
+        """The calls that have not moved for so long: no part of a reply could be sent, or a request is not complete.
 
-        Where it is the window of the connection that does not open, the connection ends.
+        Where it is the connection that does not move, it ends: its window does not open, or a frame or a header block
+        is not completed.
         """
-        found = [stream for stream in self._blocked.values() if stream.since <= before]
-        if found and self._window <= 0:
-            self.end(frames.ENHANCE_YOUR_CALM, "a window that does not open")
         now = self.now()
+        before = now - seconds
+        found = [stream for stream in (*self._blocked.values(), *self._shut.values()) if stream.since <= before]
+        if self._blocked and found and self._window <= 0:
+            self.end(frames.ENHANCE_YOUR_CALM, "a window that does not open")
+        if (self._rest and self._rest_since <= before) or (self._block is not None and self._block_since <= before):
+            self.end(frames.ENHANCE_YOUR_CALM, "a frame or a header block that does not end")
         for stream in self.calls.values():
             if stream.ended or stream.told or stream.head.streaming:
                 continue
@@ -161,17 +167,22 @@ class Connection(Receiving):
         except TooLarge as exc:
             self.end(frames.ENHANCE_YOUR_CALM, str(exc))
             position = len(buffer)
-        self._rest = buffer[position:] if position < len(buffer) else b""
+        if position < len(buffer):
+            if position or not self._rest:
+                self._rest_since = self.now()
+            self._rest = buffer[position:]
+        else:
+            self._rest = b""
         return events
 
     def _read(self, buffer: bytes, events: list[Event]) -> int:
         position, size = 0, len(buffer)
-        if not self.greeted:
+        if not self._greeted:
             if buffer[:24] != frames.PREFACE[: min(size, 24)]:
                 raise Violation(frames.PROTOCOL_ERROR, "not the preface of HTTP/2")
             if size < 24:
                 return 0
-            self.greeted = True
+            self._greeted = True
             position = 24
         calls, whole = self.calls, self.limits.connection_window
         while size - position >= 9:
@@ -209,7 +220,7 @@ class Connection(Receiving):
                 and flags & _SPECIAL == END_HEADERS
                 and number > self._last
                 and number & 1
-                and self._settled
+                and self.settled
                 and self._block is None
             ):  # a new call
                 self._open(number, flags, buffer[start:position], events)
@@ -241,12 +252,13 @@ class Connection(Receiving):
                 if U32.unpack_from(payload)[0] & 0x7FFFFFFF == number:
                     raise Violation(frames.PROTOCOL_ERROR, "a stream that depends on itself")
                 payload = payload[5:]
-        if not self._settled:
+        if not self.settled:
             raise Violation(frames.PROTOCOL_ERROR, "headers before settings")
         if flags & END_HEADERS:
             self._list(number, flags, payload, events)
         else:
             self._block = number, flags, bytearray(payload)
+            self._block_since = self.now()
             self._parts = 0
 
     def _continuation(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
@@ -274,11 +286,7 @@ class Connection(Receiving):
         fields, apart = self._decode(block)
         self._last = number
         limits = self.limits
-        if (
-            number > self._final
-            or len(self.calls) >= limits.streams
-            or (self._unsent > limits.unsent and self._blocked)
-        ):
+        if number > self._final or len(self.calls) >= limits.streams or self._unsent > limits.unsent:
             self._refuse(number, frames.REFUSED_STREAM)
             return
         try:
@@ -321,7 +329,7 @@ class Connection(Receiving):
         self._idled()
         if kind == frames.SETTINGS:
             self._settings(number, flags, payload, events)
-        elif not self._settled:
+        elif not self.settled:
             raise Violation(frames.PROTOCOL_ERROR, "a frame before settings")
         elif kind == frames.WINDOW_UPDATE:
             self._window_update(number, payload, events)
@@ -365,7 +373,7 @@ class Connection(Receiving):
             return
         if len(payload) % 6:
             raise Violation(frames.FRAME_SIZE_ERROR, "settings of the wrong size")
-        self._settled = True
+        self.settled = True
         grown = False
         for offset in range(0, len(payload), 6):
             name = payload[offset] << 8 | payload[offset + 1]
@@ -390,4 +398,4 @@ class Connection(Receiving):
                 raise Violation(frames.PROTOCOL_ERROR, "push is on or off")
         self._out.append(frames.SETTINGS_ACK)
         if grown:
-            events += [Writable(each) for each in self._pump_all()]
+            events += [Writable(each) for each in self._pump_all({**self._blocked, **self._shut})]

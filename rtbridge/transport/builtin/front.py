@@ -251,7 +251,7 @@ class Front(asyncio.Protocol):
         now, times, connection = self._loop.time(), self._times, self._connection
         if self._transport is None or self._transport.is_closing():
             return
-        if not connection.greeted:
+        if not connection.settled:
             if now - self._made > _GREETING:
                 log.debug("closed a connection from %s: it did not say anything", self.peer)
                 self.abort()
@@ -262,7 +262,7 @@ class Front(asyncio.Protocol):
                 self.abort()
             return
         if times.stall:
-            for stream in connection.overdue(now - times.stall):
+            for stream in connection.overdue(times.stall):
                 self._warn("takes no part of a reply, or sends no more of a request")
                 connection.reset(stream, frames.ENHANCE_YOUR_CALM)
                 self._cancel(stream)
@@ -288,6 +288,10 @@ class Front(asyncio.Protocol):
             return
         if connection.waiting:
             transport.write(connection.data_to_send())
+            while connection.more:
+                for stream in connection.resume():
+                    _wake(stream)
+                transport.write(connection.data_to_send())
         if connection.drained:
             transport.close()
 

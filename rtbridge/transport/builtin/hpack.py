@@ -87,9 +87,6 @@ _apart: dict[bytes, Field] = {}
 _NEXT: Final = bytes(byte + 1 if _FIRST_DYNAMIC <= byte < 0xFE else byte for byte in range(256))
 _FARTHEST: Final = 0x7E
 
-#: No block begins so: index 0 is none.
-_NOTHING: Final = b"\x80"
-
 
 class Decoder:
     """Reads the header blocks of one connection, in order.
@@ -112,7 +109,7 @@ class Decoder:
         self._known: dict[tuple[bytes, bytes], Field] = {}
         # The block that is foreseen: what is before the value apart and after it, its other fields, and the oldest
         # entry that it refers to.
-        self._before = _NOTHING
+        self._before: bytes | None = None
         self._after = b""
         self._same: tuple[Field, ...] = ()
         self._farthest = 0
@@ -125,7 +122,7 @@ class Decoder:
 
         """
         before = self._before
-        if block.startswith(before):
+        if before is not None and block.startswith(before):
             start = len(before)
             end = start + 1 + (block[start] & 0x7F) if start < len(block) else 0
             apart = _apart.get(block[start:end])
@@ -133,7 +130,7 @@ class Decoder:
                 self._add(apart)
                 self._foresee(before, self._after, self._farthest)
                 return self._same, apart
-        self._before = _NOTHING
+        self._before = None
         fields, apart = self._read(block)
         found = self._same = tuple(fields)
         return found, apart
@@ -148,7 +145,7 @@ class Decoder:
             self._after = after.translate(_NEXT)
             self._farthest = farthest + 1
         else:
-            self._before = _NOTHING
+            self._before = None
 
     def _read(self, block: bytes) -> tuple[list[Field], Field | None]:
         fields: list[Field] = []

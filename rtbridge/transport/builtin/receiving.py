@@ -17,6 +17,9 @@ from rtbridge.transport.builtin.streams import Cancelled, Ended, Event, Message,
 _INTERNAL: Final = 13
 _RESOURCE_EXHAUSTED: Final = 8
 
+#: What a message costs that waits to be read, besides its bytes: empty ones are not free.
+_MESSAGE: Final = 256
+
 #: Frames without a part in a call are counted together, so that most of them cost an addition.
 _IDLE_STEP: Final = 50
 
@@ -60,8 +63,8 @@ class Receiving(Sending):
         """A message of a caller that sends several was used: it may send more."""
         stream = message.stream
         if stream.id in self.calls:
-            stream.held -= message.size
-            self._unread -= message.size
+            stream.held -= message.size + _MESSAGE
+            self._unread -= message.size + _MESSAGE
             self._replenish(stream, message.size)
 
     # Messages.
@@ -132,6 +135,8 @@ class Receiving(Sending):
             if stream.head.streaming is None:
                 self._tell(stream, data, events)
                 return True
+            stream.held += _MESSAGE
+            self._unread += _MESSAGE
             events.append(Message(stream, data, 5 + size))
         if not stream.head.streaming:
             self._replenish(stream, len(payload))
@@ -214,12 +219,12 @@ class Receiving(Sending):
             self._window += size
             if self._window > frames.WINDOW_MAX:
                 raise Violation(frames.FLOW_CONTROL_ERROR, "a window that is too large")
-            events += [Writable(each) for each in self._pump_all()]
+            events += [Writable(each) for each in self._pump_all(self._blocked)]
         else:
             stream.window += size
             if stream.window > frames.WINDOW_MAX:
                 self._break(stream, frames.FLOW_CONTROL_ERROR, events)
-            elif number in self._blocked and self._pump(stream) and stream.trailers is None:
+            elif stream.outbox and self._pump(stream) and stream.trailers is None:
                 events.append(Writable(stream))
 
     # The end of streams.

@@ -32,6 +32,12 @@ _STATUS_OK_KEPT: Final = b"\x40" + _STATUS_OK[1:]
 _TEXT: Final = 1024
 _PRINTABLE: Final = bytes(each for each in range(0x20, 0x7F) if each != ord("%"))
 
+#: Bytes of messages that may be ready to leave; a peer that does not read them has us make no more.
+_AHEAD: Final = 2**20
+
+#: The status of gRPC for what would take too much memory.
+_RESOURCE_EXHAUSTED: Final = 8
+
 #: No message is this large.
 _NEVER: Final = 2**62
 
@@ -71,8 +77,11 @@ class Sending:
         self._window = frames.WINDOW
         self._stream_window = frames.WINDOW
         self._frame_size = frames.FRAME_SIZE
-        self._blocked: dict[int, Stream] = {}
+        self._blocked: dict[int, Stream] = {}  # wait for the connection's window, or for the transport
+        self._shut: dict[int, Stream] = {}  # wait for a window of their own
         self._unsent = 0
+        self._ready = 0
+        self._full = False
         self._idle_frames = 0
         self._compress_from = _NEVER if limits.compress_from is None else limits.compress_from
         # What the next OK reply begins and ends with. The first one puts both blocks into the peer's table.
@@ -80,6 +89,11 @@ class Sending:
         self._prefix = b""
         self._plain = False
         self._direct = -1
+
+    @property
+    def more(self) -> bool:
+        """Whether more is to be sent as soon as what was ready has left: see :meth:`resume`."""
+        return self._full and not self.paused
 
     @property
     def waiting(self) -> bool:
@@ -90,6 +104,7 @@ class Sending:
         """Everything that is to be sent by now; it is given out once."""
         found = b"".join(self._out)
         self._out.clear()
+        self._ready = 0
         return found
 
     # Replies. Nothing happens where the call is over.
@@ -104,16 +119,21 @@ class Sending:
             and framed <= stream.window
             and stream.ended
             and not self._blocked
+            and self._ready < _AHEAD
         ):
             number = stream.id
             if self.calls.pop(number, None) is not None:
                 self._window -= framed
+                self._ready += framed
                 self._idle_frames = 0
                 self._out += (
                     _REPLY.pack(_REPLY_HEAD, END_HEADERS, number, self._head, framed << 8, 0, number, 0, size),
                     message,
                     _TRAILERS.pack(_TRAILERS_HEAD, END_HEADERS | END_STREAM, number, self._tail),
                 )
+            return
+        if self._unsent > self.limits.unsent:
+            self.fail(stream, _RESOURCE_EXHAUSTED, "too many replies wait to be taken")
             return
         self._queue(stream, message)
         self.finish(stream)
@@ -173,14 +193,14 @@ class Sending:
             self._leave(stream.id)
 
     def resume(self) -> list[Stream]:
-        """The transport takes more.
+        """The transport takes more, or what was to be sent has left.
 
         Returns:
             The streams whose senders waited, and need not any more.
 
         """
         self.paused = False
-        return self._pump_all()
+        return self._pump_all(self._blocked)
 
     # Below: frames and windows.
 
@@ -248,13 +268,14 @@ class Sending:
             return True
         if outbox:
             before = self._unsent
-            room = 0 if self.paused else min(self._window, stream.window)
+            room = 0 if self.paused else min(self._window, stream.window, _AHEAD - self._ready)
             while outbox and room > 0:
                 chunk = outbox[0]
                 size = min(len(chunk), room, self._frame_size)
                 self._out.append(HEAD.pack(size << 8, 0, number))
                 self._out.append(chunk[:size])
                 room -= size
+                self._ready += size
                 self._window -= size
                 stream.window -= size
                 self._unsent -= size
@@ -263,22 +284,27 @@ class Sending:
                 else:
                     outbox[0] = chunk[size:]
             if outbox:
-                if number not in self._blocked or self._unsent != before:
+                self._full |= self._ready >= _AHEAD
+                if self._unsent != before or (number not in self._blocked and number not in self._shut):
                     stream.since = self.now()
-                    self._blocked.pop(number, None)  # behind the others: they are next
-                    self._blocked[number] = stream
+                self._blocked.pop(number, None)  # behind the others: they are next
+                self._shut.pop(number, None)
+                (self._blocked if stream.window > 0 else self._shut)[number] = stream
                 return False
         self._blocked.pop(number, None)
+        self._shut.pop(number, None)
         if stream.trailers is not None:
             self._end(stream)
         return True
 
-    def _pump_all(self) -> list[Stream]:
+    def _pump_all(self, waiting: dict[int, Stream]) -> list[Stream]:
+        """Send what these may by now; those whose senders need not wait any more."""
         found = []
-        for stream in list(self._blocked.values()):
+        self._full = False
+        for stream in list(waiting.values()):
             if self._pump(stream) and stream.trailers is None:
                 found.append(stream)
-            if self._window <= 0:
+            if self._window <= 0 or self._full:
                 break
         return found
 
@@ -286,6 +312,7 @@ class Sending:
         number = stream.id
         self.calls.pop(number, None)
         self._blocked.pop(number, None)
+        self._shut.pop(number, None)
         if stream.outbox:
             self._unsent -= sum([len(chunk) for chunk in stream.outbox])
             stream.outbox.clear()

@@ -126,7 +126,7 @@ class BuiltinTransport:
 
     def connect(self) -> Connection:
         """The core of a new connection."""
-        return Connection(self._limits, self._calls.routes, self._clock)
+        return Connection(self._limits, self._calls.routes, asyncio.get_running_loop().time)
 
     def joined(self, front: Front) -> None:
         """A connection is open."""

@@ -238,11 +238,12 @@ def test_what_is_overdue() -> None:
     client.feed(client.unary(1) + client.unary(3) + client.call(5) + client.call(7, path="/s/Stream"))
     stuck = next(call for call in client.called() if call.id == 1)
     client.connection.respond(stuck, b"x" * 20)
-    assert client.connection.overdue(90.0) == []
+    assert client.connection.overdue(10.0) == []
     client.now = 110.0
     client.feed(frames.window_update(1, 1))
-    assert [each.id for each in client.connection.overdue(100.0)] == [5]
-    assert [each.id for each in client.connection.overdue(110.0)] == [1, 5]
+    assert [each.id for each in client.connection.overdue(10.0)] == [5]
+    client.now = 120.0
+    assert [each.id for each in client.connection.overdue(10.0)] == [1, 5]
     assert not client.connection.closed
 
 
@@ -252,8 +253,62 @@ def test_a_window_that_never_opens() -> None:
     client.feed(client.unary(1))
     client.connection.respond(client.called()[0], b"x" * 100_000)
     client.now = 50.0
-    client.connection.overdue(20.0)
+    client.connection.overdue(30.0)
     assert farewell(client, client.read()) == frames.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("part", [b"\0", frames.frame(frames.HEADERS, 0, 1, b"\x83")], ids=["frame", "block"])
+def test_what_does_not_end(part: bytes) -> None:
+    """A part of a frame and of a header block hold their connection for a while; each new frame is a new one."""
+    client = Client()
+    for _ in range(5):
+        client.now += 20.0
+        client.feed(frames.SETTINGS_ACK[:3])
+        assert client.connection.overdue(30.0) == []
+        client.feed(frames.SETTINGS_ACK[3:])
+    client.feed(part)
+    client.now += 20.0
+    assert client.connection.overdue(30.0) == []
+    assert not client.connection.closed
+    client.now += 20.0
+    client.connection.overdue(30.0)
+    assert farewell(client, client.read()) == frames.ENHANCE_YOUR_CALM
+
+
+def test_messages_that_nobody_reads() -> None:
+    """Each of them counts, empty ones too."""
+    client = Client(Limits(message_size=10, unread=10_000))
+    client.open(1)
+    found = client.feed(data(1, message(b"") * 60, 0))
+    assert found[0].fields["grpc-status"] == "8"
+    assert client.connection._unread == 0
+
+
+def test_replies_beyond_what_may_wait() -> None:
+    """Their calls fail, so that what waits is bounded whatever was under way."""
+    client = Client(Limits(unsent=1000), settings={frames.INITIAL_WINDOW_SIZE: 0})
+    client.feed(client.unary(1) + client.unary(3))
+    first, second = client.called()
+    client.connection.respond(first, b"x" * 1001)
+    client.read()
+    client.connection.respond(second, b"x")
+    assert client.read()[0].fields["grpc-status"] == "8"
+
+
+def test_what_is_ready_is_bounded() -> None:
+    """A window that is wide open is no reason to make more ready than a transport takes."""
+    client = Client(settings={frames.INITIAL_WINDOW_SIZE: 2**30})
+    client.feed(client.unary(1) + client.unary(3) + client.unary(5) + frames.window_update(0, 2**30))
+    first, second, third = client.called()
+    client.connection.respond(first, b"x" * 2**20)
+    client.connection.respond(second, b"x")
+    client.connection.respond(third, b"x" * 2**20)
+    sizes = []
+    while found := client.read():
+        sizes.append(len(body(found)))
+        assert client.connection.resume() == []
+    assert max(sizes) == 2**20
+    assert sum(sizes) == 2**21 + 1 + 15
 
 
 FLOODS = {
