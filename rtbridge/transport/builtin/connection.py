@@ -398,4 +398,6 @@ class Connection(Receiving):
                 raise Violation(frames.PROTOCOL_ERROR, "push is on or off")
         self._out.append(frames.SETTINGS_ACK)
         if grown:
-            events += [Writable(each) for each in self._pump_all({**self._blocked, **self._shut})]
+            self._blocked |= self._shut  # those whose window is still shut go back
+            self._shut.clear()
+            events += [Writable(each) for each in self._pump_all(self._blocked)]

@@ -49,6 +49,18 @@ def test_settings_change_every_window() -> None:
     assert len(body(client.feed(frames.settings({frames.INITIAL_WINDOW_SIZE: 50})))) == 14
 
 
+def test_many_windows_that_open_at_once() -> None:
+    """Replies that waited for their own window wait for the connection's then, and none is forgotten."""
+    client = Client(settings={frames.INITIAL_WINDOW_SIZE: 0})
+    client.feed(b"".join(client.unary(number) for number in range(1, 21, 2)))
+    for call in client.called():
+        client.connection.respond(call, b"x" * 50_000)
+    assert body(client.read()) == b""
+    assert len(body(client.feed(frames.settings({frames.INITIAL_WINDOW_SIZE: 2**20})))) == 65_535
+    assert len(body(client.feed(frames.window_update(0, 2**20)))) == 10 * 50_005 - 65_535
+    assert client.connection.calls == {}
+
+
 def test_the_window_of_the_connection_is_shared() -> None:
     """Streams take turns, one that had its share waits behind the others, and small replies do not overtake."""
     client = Client(settings={frames.INITIAL_WINDOW_SIZE: 2**20})
