@@ -260,6 +260,10 @@ class Client:
         async with asyncio.timeout(BOUND), self._grown:
             await self._grown.wait_for(lambda: self.closed or condition())
 
+    async def more(self, kind: int, than: int) -> None:
+        """Wait for more frames of a kind than so many."""
+        await self.until(lambda: self.seen[kind] > than)
+
     def next_stream(self) -> int:
         """The number of a stream that was not used yet."""
         self._next += 2
@@ -317,7 +321,7 @@ class Client:
         """Whether the server still answers: it has then read all that was sent before."""
         before = self.seen[PING]
         await self.send(frame(PING, payload=b"are-you?"))
-        await self.until(lambda: self.seen[PING] > before)
+        await self.more(PING, before)
         return self.seen[PING] > before
 
     @property

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -198,7 +197,7 @@ def test_a_stream_without_a_window(run: Run) -> None:
         client = await stand.dial()
         stream = await client.begin(MEGABYTE)
         await client.send(window(0, 2**20))
-        await client.until(lambda: client.seen[DATA] >= 4)
+        await client.more(DATA, 3)
         await stand.passes(LONG)
         assert (await client.reply(stream)).reset == ENHANCE_YOUR_CALM
         assert (await client.call(rpc())).code == 0
@@ -213,7 +212,7 @@ def test_a_connection_without_a_window(run: Run) -> None:
     async def body(stand: Stand) -> None:
         client, other = await stand.dial(values={INITIAL_WINDOW_SIZE: 2**30}), await stand.dial()
         await client.begin(MEGABYTE)
-        await client.until(lambda: client.seen[DATA] >= 4)
+        await client.more(DATA, 3)
         await stand.passes(LONG)
         assert [each.code for each in await client.end()] == [ENHANCE_YOUR_CALM]
         assert (await other.call(rpc())).code == 0
@@ -240,23 +239,18 @@ def test_a_socket_that_is_not_read(run: Run) -> None:
     run(body)
 
 
-def more(client: Any, kind: int, than: int) -> bool:
-    """Whether more frames of a kind have come."""
-    return bool(client.seen[kind] > than)
-
-
 def test_slow_readers_are_no_abusers(run: Run) -> None:
     """A reply that is taken piece by piece, however slowly, comes whole."""
 
     async def body(stand: Stand) -> None:
         client = await stand.dial()
         stream = await client.begin(MEGABYTE)
-        await client.until(lambda: client.seen[DATA] >= 4)
+        await client.more(DATA, 3)
         for _ in range(16):
             await stand.passes(LONG // 2)
             seen = client.seen[DATA]
             await client.send(window(0, 2**16), window(stream, 2**16))
-            await client.until(partial(more, client, DATA, seen))
+            await client.more(DATA, seen)
         assert (await client.reply(stream)).code == 0
 
     run(body)
@@ -270,7 +264,7 @@ def test_keepalive(answers: bool, run: Run) -> None:
         client = await stand.dial()
         for turn in range(3):
             await stand.passes(10)
-            await client.until(partial(more, client, PING, turn))
+            await client.more(PING, turn)
             if not answers:
                 break
             ping = next(each for each in reversed(client.frames) if each.kind == PING)
