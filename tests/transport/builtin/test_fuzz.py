@@ -53,9 +53,15 @@ PRIORITISED: Final = 0x20
 
 
 class Writer:
-    """Writes a valid connection."""
+    """Writes a valid connection.
+
+    Attributes:
+        calls: What has to come out: stream, path, metadata, timeout and message of each call, in order.
+
+    """
 
     def __init__(self, draw: st.DrawFn) -> None:
+        self.calls: list[tuple[Any, ...]] = []
         self._draw = draw
         self._encoder = hpack.Encoder()
         self._next = 1
@@ -83,10 +89,13 @@ class Writer:
     def call(self) -> bytes:
         """A whole call, its message in one piece or several."""
         stream, self._next = self._next, self._next + 2
-        more = [("grpc-timeout", f"{self._draw(st.integers(1, 999))}m")]
-        more += self._draw(st.lists(st.sampled_from([("x-a", "1"), ("x-b", "two"), ("x-bin", "AAA")]), max_size=3))
-        found = self._head(stream, call_headers(more=more), 0)
-        return found + self._data(stream, message(self._draw(st.binary(max_size=300))), END_STREAM)
+        timeout = self._draw(st.integers(1, 999))
+        own = self._draw(st.lists(st.sampled_from([("x-a", "1"), ("x-b", "two"), ("x-bin", "AAA")]), max_size=3))
+        found = self._head(stream, call_headers(more=[("grpc-timeout", f"{timeout}m"), *own]), 0)
+        sent = self._draw(st.binary(max_size=300))
+        metadata = [(name, b"\0\0" if name == "x-bin" else value) for name, value in own]
+        self.calls.append((stream, h2.RPC, metadata, timeout * 1e-3, sent))
+        return found + self._data(stream, message(sent), END_STREAM)
 
     def _data(self, stream: int, body: bytes, last: int) -> bytes:
         cuts = sorted(self._draw(st.lists(st.integers(0, len(body)), max_size=3)))
@@ -100,6 +109,7 @@ class Writer:
         """The start of a call that sends several messages."""
         stream, self._next = self._next, self._next + 2
         self._open.append(stream)
+        self.calls.append((stream, BIDIRECTIONAL, [], None, b""))
         return self._head(stream, call_headers(BIDIRECTIONAL), 0)
 
     def more(self) -> bytes:
@@ -133,11 +143,15 @@ class Writer:
 
 
 @st.composite
-def connections(draw: st.DrawFn) -> bytes:
-    """All that a caller sends on a valid connection."""
+def written(draw: st.DrawFn) -> tuple[bytes, list[tuple[Any, ...]]]:
+    """All that a caller sends on a valid connection, and the calls in it."""
     writer = Writer(draw)
     makes = (writer.call, writer.stream, writer.more, writer.more, writer.other)
-    return PREFACE + h2.settings({}) + b"".join(draw(st.sampled_from(makes))() for _ in range(draw(st.integers(0, 7))))
+    parts = [draw(st.sampled_from(makes))() for _ in range(draw(st.integers(0, 7)))]
+    return PREFACE + h2.settings({}) + b"".join(parts), writer.calls
+
+
+connections = written().map(lambda each: each[0])
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -165,16 +179,18 @@ def fed(pieces: list[bytes]) -> tuple[list[tuple[Any, ...]], list[Any], bytes, s
     return [told(each) for each in events], calls, connection.data_to_send(), connection.why
 
 
-@given(connections(), st.lists(st.integers(0, 2**20), max_size=40))
+@given(written(), st.lists(st.integers(0, 2**20), max_size=40))
 @settings(suppress_health_check=[HealthCheck.too_slow])
-def test_cut_anywhere(data: bytes, cuts: list[int]) -> None:
-    """The same calls, the same replies, however a connection comes in."""
+def test_cut_anywhere(given_connection: tuple[bytes, list[tuple[Any, ...]]], cuts: list[int]) -> None:
+    """Every call as it was written, and the same replies, however a connection comes in."""
+    data, calls = given_connection
     whole = fed([data])
+    assert whole[1] == calls
     assert whole[3] == ""
     assert fed(cut(data, cuts)) == whole
 
 
-@given(connections())
+@given(connections)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_byte_by_byte(data: bytes) -> None:
     """The same, a byte at a time."""
@@ -246,7 +262,7 @@ def answer(connection: Connection, event: Any, number: int) -> None:
         assert isinstance(event, Cancelled | Writable) or hasattr(event, "why")
 
 
-@given(connections(), mutations, st.lists(st.integers(0, 2**20), max_size=10), st.booleans(), st.booleans())
+@given(connections, mutations, st.lists(st.integers(0, 2**20), max_size=10), st.booleans(), st.booleans())
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated(data: bytes, changes: Any, cuts: list[int], answers: bool, greeted: bool) -> None:
     """Whatever comes, nothing is raised, what is held stays bounded, and what is sent are frames."""
