@@ -61,8 +61,9 @@ async def slow(event) -> RPCResult:
 class Project:
     """A folder with a plugin and a ``.rr.yaml``, and the processes that were started there."""
 
-    def __init__(self, folder: Path, grpc: int, http: int) -> None:
+    def __init__(self, folder: Path, grpc: int, http: int, grpc_server: str) -> None:
         self.folder = folder
+        self._grpc_server = grpc_server
         self.addresses = {"grpc": f"127.0.0.1:{grpc}", "http": f"127.0.0.1:{http}"}
         self.running: list[asyncio.subprocess.Process] = []
         (folder / "chat_hooks.py").write_text(PLUGIN)
@@ -77,6 +78,7 @@ class Project:
             "rtbridge": {
                 "plugins": ["chat_hooks"],
                 "entry_points": False,
+                "grpc_server": self._grpc_server,
                 "http_proxy": {"address": f"tcp://{self.addresses['http']}"},
                 **own,
             },
@@ -131,11 +133,13 @@ class Project:
 
 
 @pytest.fixture
-async def project(centrifugo_binary: Path, tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[Project]:
+async def project(
+    centrifugo_binary: Path, tmp_path: Path, free_port: Callable[[], int], grpc_server: str
+) -> AsyncIterator[Project]:
     """A project of a user's, not yet served."""
     folder = tmp_path / "project"
     folder.mkdir()
-    made = Project(folder, free_port(), free_port())
+    made = Project(folder, free_port(), free_port(), grpc_server)
     yield made
     await made.close()
 
