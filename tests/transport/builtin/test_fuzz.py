@@ -1,6 +1,7 @@
 """The core fed by chance: valid connections cut anywhere, and broken ones."""
 
 import gc
+import os
 import sys
 import types
 from typing import Any, Final
@@ -32,6 +33,15 @@ from tests.transport.builtin.h2 import (
 
 BIDIRECTIONAL: Final = "/a.Service/Both"
 ROUTES: Final = {h2.RPC: False, BIDIRECTIONAL: True}
+
+
+def fuzz(examples: int) -> settings:
+    """So many examples; a connection takes a while to make up."""
+    slow = [HealthCheck.too_slow]
+    return settings(
+        deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=examples, suppress_health_check=slow
+    )
+
 
 #: Small enough that chance gets beyond each of them.
 LIMITS: Final = Limits(
@@ -179,8 +189,8 @@ def fed(pieces: list[bytes]) -> tuple[list[tuple[Any, ...]], list[Any], bytes, s
     return [told(each) for each in events], calls, connection.data_to_send(), connection.why
 
 
+@fuzz(100)
 @given(written(), st.lists(st.integers(0, 2**20), max_size=40))
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_cut_anywhere(given_connection: tuple[bytes, list[tuple[Any, ...]]], cuts: list[int]) -> None:
     """Every call as it was written, and the same replies, however a connection comes in."""
     data, calls = given_connection
@@ -190,8 +200,8 @@ def test_cut_anywhere(given_connection: tuple[bytes, list[tuple[Any, ...]]], cut
     assert fed(cut(data, cuts)) == whole
 
 
+@fuzz(25)
 @given(connections)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_byte_by_byte(data: bytes) -> None:
     """The same, a byte at a time."""
     assert fed([bytes([each]) for each in data]) == fed([data])
@@ -262,8 +272,8 @@ def answer(connection: Connection, event: Any, number: int) -> None:
         assert isinstance(event, Cancelled | Writable) or hasattr(event, "why")
 
 
+@fuzz(300)
 @given(connections, mutations, st.lists(st.integers(0, 2**20), max_size=10), st.booleans(), st.booleans())
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated(data: bytes, changes: Any, cuts: list[int], answers: bool, greeted: bool) -> None:
     """Whatever comes, nothing is raised, what is held stays bounded, and what is sent are frames."""
     connection = Connection(LIMITS, ROUTES, now=lambda: 0.0)

@@ -1,15 +1,17 @@
 """HPACK against the ``hpack`` package: what one writes the other reads, and what one refuses so does the other."""
 
+import os
 from typing import Any, Final
 
 import hpack
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rtbridge.transport.builtin.connection import Connection
 from rtbridge.transport.builtin.hpack import Decoder, HpackError, indexed_literal, literal
 from rtbridge.transport.builtin.streams import Stream
+from tests.transport.builtin import h2
 from tests.transport.builtin.h2 import (
     DATA,
     END_HEADERS,
@@ -22,9 +24,10 @@ from tests.transport.builtin.h2 import (
     integer,
     message,
     read,
-    settings,
     split,
 )
+
+fuzz = settings(deadline=None, derandomize=bool(os.environ.get("CI")))
 
 TIMEOUT: Final = b"grpc-timeout"
 
@@ -48,6 +51,7 @@ blocks = st.lists(
 )
 
 
+@fuzz
 @given(blocks)
 def test_what_the_peer_writes(given_blocks: list[tuple[list[tuple[bytes, bytes, bool]], bool, int | None]]) -> None:
     """Header lists in any order, with any changes of the table: all of them arrive as they were written."""
@@ -80,6 +84,7 @@ repeated = st.tuples(
 )
 
 
+@fuzz
 @given(st.lists(st.tuples(repeated, st.integers(1, 60)), min_size=1, max_size=16), st.booleans())
 def test_calls_that_repeat(runs: list[tuple[Any, int]], huffman: bool) -> None:
     """Calls that differ in their timeout, until entries leave the table: each arrives as it was written.
@@ -124,6 +129,7 @@ pieces = st.one_of(
 )
 
 
+@fuzz
 @given(st.lists(st.lists(pieces, max_size=10).map(b"".join), max_size=5))
 @example([b"\x20\x20\x82"])
 @example([b"\x3f\xe1\x1f", b"\x3f\xe2\x1f"])
@@ -144,6 +150,7 @@ def test_any_bytes(given_blocks: list[bytes]) -> None:
             break  # the connection is over
 
 
+@fuzz
 @given(st.lists(st.tuples(names, st.binary(max_size=400)), max_size=20), st.integers(1, 61), st.binary(max_size=400))
 def test_what_we_write(pairs: list[tuple[bytes, bytes]], index: int, value: bytes) -> None:
     """Our literals say to the peer what they are to say."""
@@ -159,17 +166,18 @@ def test_what_we_write(pairs: list[tuple[bytes, bytes]], index: int, value: byte
 outcomes = st.one_of(st.binary(max_size=50), st.text(max_size=50))
 
 
+@fuzz
 @given(
     st.lists(st.tuples(outcomes, st.one_of(st.none(), st.sampled_from([0, 31, 64, 100, 4096, 65_536]))), max_size=12)
 )
 def test_replies(calls: list[tuple[bytes | str, int | None]]) -> None:
     """Replies and failures on one connection, whatever table the peer keeps: it reads every head and every status."""
     connection, peer = Connection(), hpack.Decoder()
-    connection.receive(PREFACE + settings({}))
+    connection.receive(PREFACE + h2.settings({}))
     encoder, number = hpack.Encoder(), 1
     for outcome, size in calls:
         if size is not None:
-            connection.receive(settings({HEADER_TABLE_SIZE: size}))
+            connection.receive(h2.settings({HEADER_TABLE_SIZE: size}))
             peer.max_allowed_table_size = size
         head = frame(HEADERS, number, encoder.encode(call_headers()), END_HEADERS)
         (call,) = connection.receive(head + frame(DATA, number, message(b""), END_STREAM))
