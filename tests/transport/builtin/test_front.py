@@ -65,6 +65,9 @@ class Handler:
         for each in self.replies:
             yield each
 
+    def submit(self, kind: str, wire: str) -> None:
+        return None
+
     def unary(self, kind: str, wire: str) -> Any:
         async def answer(body: bytes, call: Call) -> Reply:
             return Reply(Outcome(), await self.answer(body))
