@@ -15,6 +15,7 @@ import uvicorn
 
 from rtbridge.errors import ListenError
 from rtbridge.transport.settings import Tls, bind, clear_socket, remove_socket
+from rtbridge.transport.sharing import Shared
 
 log = logging.getLogger("rtbridge.http")
 
@@ -60,9 +61,10 @@ class Connections(NamedTuple):
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handlers, which the process has, and without its ten looks a second."""
 
-    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any]) -> None:
+    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any], *, shared: bool) -> None:
         super().__init__(config)
         self._state = state
+        self._shared = shared
         self.ending = asyncio.Event()
         self.closed = False
 
@@ -72,7 +74,20 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.lifespan.state.update(self._state)
-        await super().startup(sockets)
+        if not self._shared:
+            await super().startup(sockets)
+            return
+        config = self.config
+
+        def make() -> Any:
+            protocol: Any = config.http_protocol_class
+            return protocol(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        found = [Shared(each, make, config.ssl, config.backlog) for each in sockets or ()]
+        for each in found:
+            each.start()
+        self.servers: Any = found
+        self.started = True
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
@@ -94,6 +109,8 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+            if self._shared:
+                await server.wait_closed()
 
 
 def _protocol(limit: int, connections: Connections) -> Any:
@@ -258,7 +275,8 @@ class UvicornTransport:
         header_size: Largest request head, in bytes.
         name: For people.
         connections: How connections are taken and kept.
-        listener: A bound socket to take them from, rather than one of ``address``; it is closed with the transport.
+        listener: A bound socket to take them from, rather than one of ``address``; other processes may take some, too.
+            It is closed with the transport.
         state: What each scope has as its state.
 
     """
@@ -298,7 +316,7 @@ class UvicornTransport:
             self._socket = bind(self.address, "HTTP")
         if not self.address.startswith("unix:"):
             self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
-        self._server = _Server(config, self._state)
+        self._server = _Server(config, self._state, shared=self._given)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():

@@ -1,7 +1,11 @@
 """What the commands say of the HTTP server for browsers, and of the embedded server beside it."""
 
+import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -132,3 +136,30 @@ def test_check_says_where_http_runs(shop: Any, invoke: Callable[..., Any], optio
     found = invoke("check", "-o", option, *([] if option.startswith("centrifuge") else workers))
     assert found.exit_code == 0, found.stderr
     assert text in found.stdout.splitlines()
+
+
+def test_curl(page: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    """A client that everybody has: heads, conditions, ranges, a download that is taken up again."""
+    curl = shutil.which("curl")
+    if curl is None:
+        assert not os.environ.get("CI"), "curl is not installed"
+        pytest.skip("curl is not installed")
+    content = bytes(range(256)) * 1000
+    (page.folder / "web" / "data.bin").write_bytes(content)
+    address = serve().address("web")
+    target = tmp_path / "data.bin"
+
+    def run(*arguments: str) -> bytes:
+        command = [curl, "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "20", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
+
+    head = run("--head", f"{address}data.bin").decode().lower()
+    assert "content-length: 256000" in head
+    assert "accept-ranges: bytes" in head
+    etag = next(line.split(": ")[1] for line in head.splitlines() if line.startswith("etag"))
+    assert run("--range", "100-199", f"{address}data.bin") == content[100:200]
+    code = ("--output", str(tmp_path / "nothing"), "--write-out", "%{http_code}")
+    assert run("--header", f"If-None-Match: {etag}", *code, f"{address}data.bin") == b"304"
+    target.write_bytes(content[:5000])
+    run("--continue-at", "-", "--output", str(target), f"{address}data.bin")
+    assert target.read_bytes() == content

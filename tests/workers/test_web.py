@@ -77,14 +77,20 @@ async def test_one_process_has_the_same(serve: Serve) -> None:
     assert (await site.get("/count")).json() == 1
 
 
+@pytest.mark.parametrize("how", ["reload", "SIGTERM"])
 @pytest.mark.parametrize("keep_alive", [True, False])
-async def test_a_reload_under_load_loses_no_request(serve: Serve, keep_alive: bool) -> None:
+async def test_a_replacement_under_load_loses_no_request(serve: Serve, how: str, keep_alive: bool) -> None:
     """The successor takes connections before the old one stops to; each of that one's ends with an answer."""
     site = await serve(num_workers=2)
     before = await site.ready(2)
     load = Load(site, keep_alive=keep_alive)
     await load.more()
-    await soon(site.parent.reload(site.parent.config))
+    if how == "reload":
+        await soon(site.parent.reload(site.parent.config))
+    else:
+        for pid in before:
+            os.kill(pid, signal.SIGTERM)
+        await until(lambda: not {worker.pid for worker in site.workers("ready")} & set(before))
     await load.more()
     after = await site.ready(2)
     load.pids.clear()
@@ -93,6 +99,41 @@ async def test_a_reload_under_load_loses_no_request(serve: Serve, keep_alive: bo
     assert load.failed == []
     assert load.pids <= set(after)
     assert not set(after) & set(before)
+
+
+async def test_connections_that_come_at_once_are_shared(serve: Serve) -> None:
+    """No worker takes all of them, as those of a proxy that opens many and keeps them."""
+    site = await serve(num_workers=2)
+    await site.ready(2)
+    clients = [site.another() for _ in range(16)]
+    held = [asyncio.create_task(client.get("/until/go")) for client in clients]
+    await until(lambda: sum(worker.held for worker in site.workers()) == 16)
+    assert all(worker.held for worker in site.workers())
+    go()
+    assert {(await soon(answer)).status_code for answer in held} == {200}
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_streams_that_nobody_reads_take_no_memory(serve: Serve, kind: str) -> None:
+    """Twenty readers take a byte now and then, and 10 MB wait for each."""
+    site = await serve()
+    await site.get("/chunks/" + kind)
+    host, _, port = site.address.rpartition(":")
+    before = site.workers()[0].memory
+    readers: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(f"GET /chunks/{kind} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        readers.append((reader, writer))
+    for _ in range(100):
+        for reader, _ in readers:
+            await soon(reader.readexactly(1))
+    assert site.workers()[0].memory - before < 30 * 1024 * 1024
+    for _, writer in readers:
+        writer.transport.abort()
+    await until(lambda: site.workers()[0].held == 0, "they go on although nobody reads them")
 
 
 async def test_a_killed_worker_costs_its_own_requests(serve: Serve) -> None:

@@ -76,6 +76,18 @@ APP = """
         await comes(request.path_params["name"])
         yield "last\\n"
 
+    CHUNK = b"x" * 1024
+
+    @app.get("/chunks/async")
+    async def chunks(request):
+        for _ in range(10_000):
+            yield CHUNK
+
+    @app.get("/chunks/sync")
+    def blocking_chunks(request):
+        for _ in range(10_000):
+            yield CHUNK
+
     @app.get("/events")
     async def events(request):
         async def feed():
