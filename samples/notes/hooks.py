@@ -15,6 +15,8 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
+from starlette.requests import Request
+from starlette.routing import Route
 
 from rtbridge import (
     CacheEmptyEvent,
@@ -54,6 +56,7 @@ from rtbridge import (
     SubscribeUnidirectionalEvent,
     hookimpl,
 )
+from rtbridge.http import handler
 from samples.notes.store import Full, Store
 
 log = logging.getLogger("notes")
@@ -343,6 +346,16 @@ def around_blocking() -> Iterator[None]:
         yield
     finally:
         log.debug("a thread was taken for %.3f s", time.perf_counter() - started)
+
+
+@hookimpl
+def http_routes() -> list[Route]:
+    """Where the section `http` is written: a page of this plugin's own, in front of the application."""
+
+    async def counted(request: Request) -> dict[str, int]:
+        return {"boards": len(store.boards), "events": answered.total()}
+
+    return [Route("/notes/count", handler(counted))]
 
 
 @hookimpl
