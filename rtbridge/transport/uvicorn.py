@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import uvicorn
 
@@ -111,6 +111,34 @@ class _Server(uvicorn.Server):
             server.close()
             if self._shared:
                 await server.wait_closed()
+
+
+class Progress(Protocol):
+    """How far uvicorn has got with an answer."""
+
+    response_started: bool
+    response_complete: bool
+    disconnected: bool
+
+
+def _cycles() -> tuple[type, ...]:
+    from uvicorn.protocols.http import h11_impl
+
+    try:
+        from uvicorn.protocols.http import httptools_impl
+    except ImportError:
+        return (h11_impl.RequestResponseCycle,)
+    return (h11_impl.RequestResponseCycle, httptools_impl.RequestResponseCycle)
+
+
+_CYCLES: Final = _cycles()
+
+
+def progress_of(send: object) -> Progress | None:
+    """How far the answer is whose parts go through a scope's ``send``; None where that is not uvicorn's own."""
+    cycle: Any = getattr(send, "__self__", None)
+    found: Progress | None = cycle if isinstance(cycle, _CYCLES) else None  # type: ignore[assignment]
+    return found
 
 
 def _protocol(limit: int, connections: Connections) -> Any:

@@ -18,7 +18,7 @@ from rtbridge.plugins.http.current import SCOPE
 from rtbridge.plugins.http.intime import Late, Requests
 from rtbridge.plugins.http.own import Own, refusal
 from rtbridge.plugins.http.reports import Reporter
-from rtbridge.transport.uvicorn import ABORT
+from rtbridge.transport.uvicorn import ABORT, Progress, progress_of
 
 log = logging.getLogger("rtbridge.http")
 access = logging.getLogger("rtbridge.http.access")
@@ -59,6 +59,7 @@ class Guard:
         self._status = settings.internal_error_code
         self._debug = settings.debug
         self._exchange = Shown if settings.debug else Exchange
+        self._plain = not (settings.debug or settings.access_logs)
         self._own = own
         self._access = settings.access_logs
         self._clock = clock
@@ -66,7 +67,11 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, in one way or another."""
         requests, reporter = self._requests, self._reporter
-        exchange = self._exchange(receive, send, requests)
+        exchange: Exchange | None = None
+        # uvicorn knows how far an answer is; to count its messages once more costs as much as all the rest here.
+        progress = progress_of(send) if self._plain and not requests.ending else None
+        if progress is None:
+            exchange = self._exchange(receive, send, requests)
         requests.begin()
         SCOPE.set(scope)
         dumped = LAST_DUMP.set([]) if self._debug else None
@@ -76,21 +81,25 @@ class Guard:
             if inside is not None:
                 inside.__enter__()
             try:
-                await self._app(scope, exchange.receive, exchange.send)
+                if exchange is None:
+                    await self._app(scope, receive, send)
+                else:
+                    await self._app(scope, exchange.receive, exchange.send)
             except ClientDisconnect:
                 pass
             except Exception as exc:
                 if reporter is not None and not isinstance(exc, PluginError):  # that one is reported
                     reporter.request_failed(exc)
-                await self._failed(exc, exchange, scope)
+                await self._failed(exc, exchange or Exchange(receive, send, requests, progress), scope)
             else:
-                if not exchange.complete:
+                if exchange is not None:
                     await exchange.settle()
-                    await self._ended(exchange, scope)
+                if exchange is not None or (progress is not None and not progress.response_complete):
+                    await self._ended(exchange or Exchange(receive, send, requests, progress), scope)
         finally:
             if inside is not None:
                 inside.__exit__(None, None, None)
-            if self._access:
+            if exchange is not None and self._access:
                 _tell(scope, exchange, self._clock.monotonic() - began)
             if RESETTABLE and not await reset_all():
                 requests.reset_failed()
@@ -130,13 +139,13 @@ class Exchange:
 
     __slots__ = ("_receive", "_requests", "_send", "complete", "gone", "size", "started", "status")
 
-    def __init__(self, receive: Receive, send: Send, requests: Requests) -> None:
+    def __init__(self, receive: Receive, send: Send, requests: Requests, progress: Progress | None = None) -> None:
         self._receive = receive
         self._send = send
         self._requests = requests
-        self.started = False
-        self.complete = False
-        self.gone = False
+        self.started = progress is not None and progress.response_started
+        self.complete = progress is not None and progress.response_complete
+        self.gone = progress is not None and progress.disconnected
         self.status = 0
         self.size = 0
 

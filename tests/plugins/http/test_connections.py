@@ -12,7 +12,7 @@ from starlette.requests import Request
 from uvicorn.server import ServerState
 
 from rtbridge.http import Site
-from rtbridge.transport.uvicorn import Connections, _protocol
+from rtbridge.transport.uvicorn import Connections, _protocol, progress_of
 
 
 @pytest.fixture(params=["httptools", "h11"], autouse=True)
@@ -163,3 +163,32 @@ async def test_half_an_answer(host: Any, version: bytes) -> None:
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(), 10)
     writer.close()
+
+
+async def test_how_far_an_answer_is(host: Any) -> None:
+    """uvicorn says so itself; what stands in its way says nothing."""
+    seen: list[tuple[bool, bool, bool]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError("no lifespan")
+        progress = progress_of(send)
+        assert progress is not None
+
+        def look() -> None:
+            seen.append((progress.response_started, progress.response_complete, progress.disconnected))
+
+        look()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        look()
+        await send({"type": "http.response.body", "body": b"ok"})
+        look()
+
+        async def wrapped(message: Any) -> None:
+            await send(message)
+
+        assert progress_of(wrapped) is None
+
+    served = await host(app)
+    assert (await served.client.get("/")).text == "ok"
+    assert seen == [(False, False, False), (True, False, False), (True, True, False)]
