@@ -297,6 +297,8 @@ class Connection(Receiving):
             return
         stream = Stream(number, head, timeout, limits.stream_window, self._stream_window)
         self.calls[number] = stream
+        if not head.whole:
+            stream.awaited = head.length
         if head.streaming and not head.http:
             events.append(stream)
         if flags & END_STREAM:

@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import msgspec
+
 from rtbridge.transport.builtin.heads import Head
 
 #: What stands for the status OK where the bytes of trailers would be: they depend on when they are sent.
@@ -12,7 +14,7 @@ OK: Final = b""
 BARE: Final = b"bare"
 
 
-class Stream:
+class Stream(msgspec.Struct, eq=False):
     """One call. The core owns what is not said to be the front's.
 
     Attributes:
@@ -40,52 +42,30 @@ class Stream:
 
     """
 
-    __slots__ = (
-        "awaited",
-        "body",
-        "credit",
-        "ended",
-        "head",
-        "held",
-        "id",
-        "inbox",
-        "lent",
-        "message",
-        "outbox",
-        "owed",
-        "since",
-        "started",
-        "take_back",
-        "task",
-        "timeout",
-        "told",
-        "trailers",
-        "waiter",
-        "window",
-    )
+    id: int
+    head: Head
+    timeout: float | None
+    credit: int
+    window: int
+    message: bytes = b""
+    body: bytearray | None = None
+    awaited: int = -1
+    ended: bool = False
+    told: bool = False
+    held: int = 0
+    owed: int = 0
+    lent: int = 0
+    outbox: deque[memoryview] | None = None
+    trailers: bytes | None = None
+    started: bool = False
+    since: float = 0.0
+    task: Any = None
+    take_back: Any = None
+    inbox: Any = None
+    waiter: Any = None
 
-    def __init__(self, number: int, head: Head, timeout: float | None, credit: int, window: int) -> None:
-        self.id = number
-        self.head = head
-        self.timeout = timeout
-        self.message = b""
-        self.body: bytearray | None = None
-        self.awaited = head.length
-        self.ended = False
-        self.told = False
-        self.held = 0
-        self.credit = credit
-        self.owed = 0
-        self.lent = 0
-        self.window = window
-        self.outbox: deque[memoryview] | None = None
-        self.trailers: bytes | None = None
-        self.started = False
-        self.since = 0.0
-        self.task: Any = None
-        self.take_back: Any = None
-        self.inbox: Any = None
-        self.waiter: Any = None
+    def __repr__(self) -> str:
+        return f"Stream({self.id})"  # the rest may be long, and a secret
 
 
 class Message(NamedTuple):
