@@ -101,6 +101,7 @@ class Front(asyncio.Protocol):
         self._secure = secure
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._create_task = self._loop.create_task
         self._context = contextvars.copy_context()
         self._connection = owner.connect()
         self._transport: asyncio.Transport | None = None
@@ -141,7 +142,16 @@ class Front(asyncio.Protocol):
         connection = self._connection
         for event in connection.receive(data):
             if isinstance(event, Stream):
-                self._begin(event)
+                head = event.head
+                plan: Plan | None = head.plan
+                if plan is None:
+                    plan = head.plan = self._owner.plan(head)
+                if head.streaming:
+                    event.inbox = Inbox(self, connection.limits.message_size)
+                work = plan(event, self)
+                if work is not None:
+                    # In a context of its own: asyncio reads in that of whoever resumed the reading, maybe a call's.
+                    event.task = self._create_task(work, context=self._context.copy())
             else:
                 self._tell(event)
         self._heard = self._loop.time()
@@ -320,18 +330,6 @@ class Front(asyncio.Protocol):
             log.warning("a connection from %s: %s (%d more like it)", self.peer, what, held)
 
     # Calls.
-
-    def _begin(self, stream: Stream) -> None:
-        head = stream.head
-        plan: Plan | None = head.plan
-        if plan is None:
-            plan = head.plan = self._owner.plan(head)
-        if head.streaming:
-            stream.inbox = Inbox(self, self._connection.limits.message_size)
-        work = plan(stream, self)
-        if work is not None:
-            # In a context of its own: asyncio reads in the one of whoever resumed the reading last, maybe a call's.
-            stream.task = self._loop.create_task(work, context=self._context.copy())
 
     def _tell(self, event: Message | Ended | Cancelled | Writable) -> None:
         stream = event.stream

@@ -44,11 +44,11 @@ _NEVER: Final = 2**62
 #: Streams whose late frames are ignored, because we ended them while their caller was still sending.
 _GONE: Final = 1000
 
-#: A reply's headers, and its message up to its first byte, where both blocks are in the peer's table.
-_REPLY: Final = Struct(">IBI2sIBIBI")
-_REPLY_HEAD: Final = 2 << 8 | frames.HEADERS
-_TRAILERS: Final = Struct(">IBI1s")
-_TRAILERS_HEAD: Final = 1 << 8 | frames.HEADERS
+#: A reply's headers, and its message up to its first byte, where both blocks are in the peer's table; its trailers.
+_REPLY: Final = Struct(">5sI2sIxIxI").pack
+_REPLY_HEAD: Final = bytes((0, 0, 2, frames.HEADERS, END_HEADERS))
+_TRAILERS: Final = Struct(">5sI1s").pack
+_TRAILERS_HEAD: Final = bytes((0, 0, 1, frames.HEADERS, END_HEADERS | END_STREAM))
 
 #: A message's prefix: whether it is compressed, and its length (gRPC over HTTP/2, Length-Prefixed-Message).
 _PREFIX: Final = Struct(">BI")
@@ -127,9 +127,9 @@ class Sending:
                 self._ready += framed
                 self._idle_frames = 0
                 self._out += (
-                    _REPLY.pack(_REPLY_HEAD, END_HEADERS, number, self._head, framed << 8, 0, number, 0, size),
+                    _REPLY(_REPLY_HEAD, number, self._head, framed << 8, number, size),
                     message,
-                    _TRAILERS.pack(_TRAILERS_HEAD, END_HEADERS | END_STREAM, number, self._tail),
+                    _TRAILERS(_TRAILERS_HEAD, number, self._tail),
                 )
             return
         if self._unsent > self.limits.unsent:
