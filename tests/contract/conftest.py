@@ -508,7 +508,8 @@ class GrpcioStream:
         path = METHODS[self._kind].path
         if self._kind == "subscribe_bidirectional":
             self._call = channel.stream_stream(path)()
-            await self._call.write(body)
+            with contextlib.suppress(grpc.aio.AioRpcError):  # the call may have failed by now; reading tells how
+                await self._call.write(body)
         else:
             self._call = channel.unary_stream(path)(body)
         found = await self._read()
