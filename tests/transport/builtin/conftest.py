@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.real.conftest import certificates, go
-from tests.transport.builtin.h2 import BOUND, Client, rpc
+from tests.transport.builtin.h2 import BOUND, Client, rpc, window
 
 __all__ = ["certificates", "go"]
 
@@ -168,6 +168,8 @@ class Bystander:
 @pytest.fixture
 async def bystander(dial: Dial) -> AsyncIterator[Bystander]:
     """Another connection that has to be served all the while."""
-    other = Bystander(await dial())
+    client = await dial()
+    await client.send(window(0, 2**30))  # room for all replies to come
+    other = Bystander(client)
     yield other
     await other.leave()

@@ -6,8 +6,10 @@ its own. Headers go through the ``hpack`` package, which is not the implementati
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, Self
@@ -181,6 +183,7 @@ class Client:
         self._encoder = hpack.Encoder()
         self._headers: dict[int, list[dict[str, str]]] = {}
         self._ended = set[int]()
+        self._of: dict[int, list[Frame]] = {}
         self._grown = asyncio.Condition()
         self._reader: asyncio.Task[None] | None = None
         self._next = 1
@@ -239,6 +242,7 @@ class Client:
             taken += 9 + len(found.payload)
             self.frames.append(found)
             self.seen[found.kind] += 1
+            self._of.setdefault(found.stream, []).append(found)
             if found.kind == RST_STREAM or (found.kind in (DATA, HEADERS) and found.flags & END_STREAM):
                 self._ended.add(found.stream)
             if found.kind == HEADERS:
@@ -254,6 +258,12 @@ class Client:
         except (ConnectionError, BrokenPipeError):
             return False
         return True
+
+    async def delivered(self) -> None:
+        """Wait until all that was sent is with the server's system, so that the server reads it next."""
+        async with asyncio.timeout(BOUND):
+            while struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))[0]:
+                await asyncio.sleep(0.001)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is the case, or the connection has ended."""
@@ -302,7 +312,7 @@ class Client:
             raise ConnectionError(f"the connection ended before stream {stream}; {self.goaways}")
         blocks = self._headers.get(stream, [])
         head, tail = (blocks[0], blocks[-1]) if blocks else ({}, {})
-        mine = [each for each in self.frames if each.stream == stream]
+        mine = self._of[stream]
         content = b"".join(each.payload for each in mine if each.kind == DATA)
         resets = [int.from_bytes(each.payload, "big") for each in mine if each.kind == RST_STREAM]
         return Reply(

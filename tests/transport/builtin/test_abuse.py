@@ -206,11 +206,6 @@ async def test_more_streams_than_are_allowed(dial: Any, costs: Any, bystander: A
     assert client.goaways == []
 
 
-#: Wanted, and not there yet: bounds that hold for calls under way, too.
-WANTED: Final = pytest.mark.xfail(reason="bounded in calls or bytes of the wire, not in memory", strict=False)
-
-
-@WANTED
 async def test_windows_that_stay_shut(dial: Any, costs: Any, bystander: Any) -> None:
     """Replies without a window wait in bounded memory (CVE-2019-9517), and calls beyond that are refused."""
     client = await dial(values={INITIAL_WINDOW_SIZE: 0})
@@ -227,7 +222,6 @@ async def test_windows_that_stay_shut(dial: Any, costs: Any, bystander: Any) -> 
     assert all(each.code in (0, 8, 14) or each.reset in (7, 11) for each in replies), {each.code for each in replies}
 
 
-@WANTED
 async def test_a_socket_that_nobody_reads(dial: Any, costs: Any, bystander: Any) -> None:
     """Windows wide open and nobody reads: replies wait in bounded memory, and come when somebody does."""
     client = await dial(raw=True, receive_buffer=4096)
@@ -243,7 +237,6 @@ async def test_a_socket_that_nobody_reads(dial: Any, costs: Any, bystander: Any)
     assert all(each.code in (0, 8, 14) or each.reset in (7, 11) for each in replies), {each.code for each in replies}
 
 
-@WANTED
 async def test_empty_messages_that_no_hook_reads(dial: Any, costs: Any, bystander: Any) -> None:
     """Messages of five bytes to streams whose hooks read none: what is kept of them is bounded all the same."""
     client = await dial()

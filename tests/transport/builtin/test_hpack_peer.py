@@ -106,7 +106,6 @@ def test_calls_that_repeat(runs: list[tuple[Any, int]], huffman: bool) -> None:
             assert apart.value == timeout
 
 
-@pytest.mark.xfail(reason="it stands for a block that is not foreseen", strict=False)
 def test_index_0_before_a_timeout() -> None:
     """Index 0 is an error (section 6.1) also where a timeout follows that was seen before."""
     Decoder(TIMEOUT).decode(literal(TIMEOUT, b"1S"))
