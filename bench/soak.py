@@ -77,7 +77,7 @@ def main() -> int:
                 for outcome in OUTCOMES:
                     total[outcome] += found[outcome]
                 complaints += [found["complaint"]] if found["complaint"] else []
-                print(f"{number + 1} of {PARTS}: {found}", file=sys.stderr)
+                print(f"{number + 1} of {PARTS}: {rows[-1]}, {found}", file=sys.stderr)
             grown = {name: size - start[name] for name, size in resident(processes).items()}
     print(described() + "\n")
     print(table(["calls", *(f"{name}, MiB" for name in start)], rows))

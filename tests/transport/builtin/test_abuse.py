@@ -210,7 +210,7 @@ async def test_windows_that_stay_shut(dial: Any, costs: Any, bystander: Any) -> 
     """Replies without a window wait in bounded memory (CVE-2019-9517), and calls beyond that are refused."""
     client = await dial(values={INITIAL_WINDOW_SIZE: 0})
     megabyte = rpc(b"x" * 1024, "1024")
-    with costs("200 replies of a megabyte with windows that stay shut", within=160):
+    with costs("200 replies of a megabyte with windows that stay shut", within=96):
         streams = await client.begin_all([megabyte] * 200)
         assert await client.ping()
     # It gives in: all that was not refused comes.
@@ -226,7 +226,7 @@ async def test_a_socket_that_nobody_reads(dial: Any, costs: Any, bystander: Any)
     """Windows wide open and nobody reads: replies wait in bounded memory, and come when somebody does."""
     client = await dial(raw=True, receive_buffer=4096)
     megabyte = rpc(b"x" * 1024, "1024")
-    with costs("200 replies of a megabyte that nobody reads", within=160):
+    with costs("200 replies of a megabyte that nobody reads", within=96):
         await client.send(PREFACE, settings({INITIAL_WINDOW_SIZE: 2**31 - 1}), window(0, 2**30))
         streams = await client.begin_all([megabyte] * 200)
         for _ in range(20):  # somebody else's calls come after these have been taken in
@@ -243,7 +243,7 @@ async def test_empty_messages_that_no_hook_reads(dial: Any, costs: Any, bystande
     streams = [await client.begin(None, BIDIRECTIONAL) for _ in range(8)]
     await client.send(*(frame(DATA, stream, message(subscribe())) for stream in streams))
     piece = message(b"") * 3000
-    with costs("empty messages that no hook reads", within=64):
+    with costs("empty messages that no hook reads", within=48):
         for stream in streams:
             for _ in range(2**20 // len(piece)):  # no more than the first window of a stream
                 if client.closed or not await client.send(frame(DATA, stream, piece)):
