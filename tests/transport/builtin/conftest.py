@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.real.conftest import certificates, go
+from tests.real.conftest import go
 from tests.transport.builtin.h2 import BOUND, Client, rpc, window
 
-__all__ = ["certificates", "go"]
+__all__ = ["go"]  # finds Go
 
 ROOT = Path(__file__).parents[3]
 

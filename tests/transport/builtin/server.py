@@ -15,6 +15,7 @@ from rtbridge import RPCEvent, RPCResult, SubscribeResult, hookimpl, logs
 from rtbridge.app import Runtime
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import parse_config
+from rtbridge.loops import run
 
 
 class Echo:
@@ -53,4 +54,4 @@ async def main(section: str) -> None:
 
 if __name__ == "__main__":
     logs.setup("error")
-    asyncio.run(main(sys.argv[1]))
+    run(main(sys.argv[1]))
