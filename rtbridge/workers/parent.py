@@ -47,6 +47,7 @@ RESTART: Final = (
     "http.ssl.address",
     "rpc",
     "rtbridge.embedded",
+    "rtbridge.grpc_compress_from",
     "rtbridge.grpc_reflection",
     "rtbridge.grpc_server",
     "rtbridge.http_proxy",
