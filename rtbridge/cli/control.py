@@ -19,6 +19,9 @@ from rtbridge.errors import ConfigError, SetupError
 #: Seconds that the process has to answer what it can answer at once.
 _SOON: Final = 10.0
 
+#: Seconds of a wait that has no bound of its own.
+_LONG: Final = 86_400.0
+
 #: Seconds between two looks of ``workers -i``.
 _TICK: Final = 1.0
 
@@ -49,9 +52,8 @@ def reload(chosen: Chosen) -> None:
     exit code is 2.
     """
     address, token, config = _find(chosen)
-    reset = 0.0 if config is None else config.centrifuge.pool.reset_timeout
     with Control(address, token) as control:
-        reply = control.call("Reload", timeout=reset + _SOON if reset else 86_400.0)
+        reply = control.call("Reload", timeout=_reloaded_within(config))
     if reply.error:
         raise SetupError(reply.error)
     for line in reply.notices:
@@ -59,6 +61,16 @@ def reload(chosen: Chosen) -> None:
     for key in reply.restart:
         click.echo(f"warning: {key} has changed and needs a restart", err=True)
     click.echo(f"reloaded: {reply.workers} workers take calls")
+
+
+def _reloaded_within(config: Config | None) -> float:
+    """Seconds that all pools have to be replaced in, one after the other."""
+    if config is None:
+        return _LONG
+    pools = [config.centrifuge.pool.reset_timeout]
+    if config.http is not None:
+        pools.append(config.http.pool.reset_timeout)
+    return sum(pools) + _SOON if all(pools) else _LONG
 
 
 @click.command()

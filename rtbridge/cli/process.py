@@ -82,7 +82,7 @@ class Process:
         except SetupError as exc:
             error = str(exc)
         except TimeoutError:
-            error = "not all workers were replaced within centrifuge.pool.reset_timeout; those that were stay"
+            error = "not all workers were replaced within reset_timeout of their pool; those that were stay"
         log.error("reload failed, what ran before goes on: %s", error)
         return Reloaded(error=error)
 

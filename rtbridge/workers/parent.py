@@ -141,8 +141,16 @@ class Parent:
         return lambda number: Start(number, pickled, path, lazy)
 
     def _web_frame(self, config: Config) -> Callable[[int, dict[str, int]], Start]:
-        assert config.http is not None
-        pickled, path, lazy = pickle.dumps(config), list(sys.path), config.http.lazy_boot
+        http, started = config.http, self._started.http
+        assert http is not None
+        assert started is not None
+        # The sockets are those of the start: what is asked for besides, or no more, comes with a restart.
+        if (http.address is None) != (started.address is None):
+            http = msgspec.structs.replace(http, address=started.address)
+        if (http.ssl is None) != (started.ssl is None):
+            http = msgspec.structs.replace(http, ssl=started.ssl)
+        pickled = pickle.dumps(msgspec.structs.replace(config, http=http))
+        path, lazy = list(sys.path), http.lazy_boot
         return lambda number, listeners: Start(number, pickled, path, lazy, "http", listeners)
 
     def _environment(self, config: Config, mode: Mode = "centrifuge") -> dict[str, str]:
@@ -256,7 +264,7 @@ class Parent:
                 start=self._first_frame(config),
                 environment=self._environment(config),
             )
-        if self._web is not None and config.http is not None:
+        if self._web is not None and config.http is not None and self._started.http is not None:
             start, environment = self._web_frame(config), self._environment(config, "http")
             self._web.configure(config, start=start, environment=environment)
 

@@ -125,5 +125,6 @@ def http_transport(
             listener=given.get(door.name),
         )
         for door in doors(config)
+        if not given or door.name in given
     ]
     return HttpServer(app, transports)

@@ -189,5 +189,12 @@ async def test_in_workers(project: Any, certificates: Path) -> None:
                     answer = await soon(http.get(f"{scheme}://{places.places[name]}/"))
                     assert answer.text == scheme
             await soon(site.parent.reload(site.parent.config))
+        # Where it listens is for a restart: until then it is as it was.
+        plain = web_configuration({})
+        assert site.parent.restart_keys(plain) == ["http.ssl"]
+        await soon(site.parent.reload(plain))
+        async with client(certificates) as http:
+            answer = await soon(http.get(f"https://{places.places['https']}/"))
+            assert answer.text == "https"
     finally:
         await site.stop()
