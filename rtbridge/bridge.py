@@ -9,7 +9,9 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from rtbridge.admission import Admission
 from rtbridge.clock import SYSTEM_CLOCK, Clock
@@ -53,7 +55,7 @@ _NAMES: Final = frozenset(method.name for method in METHODS.values())
 _CANCELLED: Final = Outcome(failure="cancelled", why="the caller went away")
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True):
     """What a transport sends.
 
     Attributes:

@@ -216,16 +216,17 @@ class Decoder:
             name, position = _string(block, position)
         if name == self._apart and name:
             return self._value_apart(block, position)
-        value, position = _string(block, position)
-        key = name, value
+        end = position + 1 + (block[position] & 0x7F)
+        key = name, block[position:end]  # as it travels: a value that is known need not be decoded
         field = self._known.get(key)
         if field is None:
+            value, end = _string(block, position)
             field = Field(name, value)
-            if field.size <= _KNOWN_SIZE:
+            if field.size <= _KNOWN_SIZE and len(key[1]) < 0x7F:
                 if len(self._known) >= _KNOWN:
                     self._known.clear()
                 self._known[key] = field
-        return field, position
+        return field, end
 
     def _value_apart(self, block: bytes, position: int) -> tuple[Field, int]:
         end = position + 1 + (block[position] & 0x7F)

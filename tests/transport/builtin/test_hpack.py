@@ -110,7 +110,8 @@ def test_a_field_that_repeats_is_one_object() -> None:
     headers = [(":method", "POST"), ("user-agent", "grpc-go"), ("x-client", "1")]
     first, _ = decoder.decode(encoder.encode(headers))
     again, _ = decoder.decode(encoder.encode(headers))
-    anew, _ = decoder.decode(b"\x83" + literal(b"user-agent", b"grpc-go") + literal(b"x-client", b"1"))
+    encoder.header_table_size = 0
+    anew, _ = decoder.decode(encoder.encode(headers))
     assert [id(field) for field in first] == [id(field) for field in again] == [id(field) for field in anew]
 
 
