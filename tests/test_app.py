@@ -13,7 +13,7 @@ from rtbridge import Config, ConfigError, RPCResult, hookimpl
 from rtbridge.app import Runtime, load, use_environment
 from rtbridge.config import parse_config
 from rtbridge.testing import App
-from rtbridge.transport.grpcio import GrpcioTransport
+from rtbridge.transport.builtin import BuiltinTransport
 from rtbridge.transport.settings import Tls
 from rtbridge.transport.uvicorn import UvicornTransport
 
@@ -53,7 +53,7 @@ def test_transports_from_the_configuration(tmp_path: Path) -> None:
         )
     )
     grpc, http = runtime.transports()
-    assert isinstance(grpc, GrpcioTransport)
+    assert isinstance(grpc, BuiltinTransport)
     settings = grpc._settings
     assert settings.address == "127.0.0.1:0"
     assert settings.tls == Tls(tmp_path / "c", tmp_path / "k", tmp_path / "a")

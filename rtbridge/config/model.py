@@ -260,9 +260,9 @@ class Rtbridge(Section, frozen=True, kw_only=True):
     ] = ()
     entry_points: Annotated[bool, Meta(description="Load installed plugins of the entry-point group rtbridge.")] = True
     grpc_server: Annotated[
-        Literal["grpcio", "builtin"],
-        Meta(description="What serves the gRPC proxy: gRPC's own core, or rtbridge's, which costs a fraction of it."),
-    ] = "grpcio"
+        Literal["builtin", "grpcio"],
+        Meta(description="What serves the gRPC proxy: rtbridge's own server, or gRPC's core, which costs far more."),
+    ] = "builtin"
     http_proxy: Annotated[
         HttpProxy | None, Meta(description="The same events as JSON over HTTP; null = not served.")
     ] = None

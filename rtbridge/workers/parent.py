@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from rtbridge import listening
 from rtbridge.api.remote import Answered, answered
 from rtbridge.app import Listing, Runtime, environment_of, runtime_of

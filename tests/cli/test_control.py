@@ -380,7 +380,7 @@ def test_health_while_workers_boot_fail_and_drain(served: Served, start: Start) 
         until(lambda: client.get("/ready").status_code == 200, "it does not get ready")
         found = client.get("/ready").json()
         assert (found["ready"], found["why"], found["workers"]) == (True, [], {"ready": 1})
-        assert set(found["listeners"]) == {"grpcio", "status", "rpc"}
+        assert set(found["listeners"]) == {"builtin", "status", "rpc"}
         assert _serving(process.address("gRPC")) == 1
         process.signal()
         until(lambda: (folder / "ending").exists(), "it does not end")

@@ -42,14 +42,14 @@ def test_a_roadrunner_file_for_centrifugo_loads_with_notices() -> None:
         f"{file}:6: server.relay: {why} (no worker is spoken to)",
         f"{file}:28: logs.mode: {why} (see logs.level and logs.encoding)",
         f"{file}:31: logs.channels: {why} (one log, one level)",
-        f"{file}:34: metrics: {why} (Prometheus collectors are RoadRunner's)",
+        f"{file}:34: metrics: {why} (/metrics is on status.address where http.middleware has http_metrics)",
     )
 
 
 def test_a_roadrunner_file_with_everything_says_what_is_not_there_yet() -> None:
     assert fails("full.rr.yaml", workdir=FIXTURES).split("\n") == [
         "full.rr.yaml:17: http.middleware.1: found a string 'cache', not implemented in rtbridge VERSION; "
-        "allowed: gzip, headers, proxy_ip_parser, sendfile, static",
+        "allowed: gzip, headers, http_metrics, proxy_ip_parser, sendfile, static",
     ]
     text = (FIXTURES / "full.rr.yaml").read_text()
     for section in ("http",):

@@ -86,7 +86,7 @@ async def test_grpc_serves_the_sample(served: dict[str, str]) -> None:
     """A call with the bytes that Centrifugo would send is answered by the sample's hook."""
     request = message_class("centrifugal.centrifugo.proxy.ConnectRequest")(data=b'{"authToken": "t-ann"}')
     response = message_class("centrifugal.centrifugo.proxy.ConnectResponse")
-    async with grpc.aio.insecure_channel(served["grpcio"]) as channel:
+    async with grpc.aio.insecure_channel(served["builtin"]) as channel:
         raw: Any = await channel.unary_unary(METHODS["connect"].path)(request.SerializeToString(), timeout=10)
 
     assert response.FromString(raw).result.user == "ann"
@@ -109,7 +109,7 @@ async def test_the_calls_of_its_page(served: dict[str, str], root: Path) -> None
     calls = re.findall(r"^\$ rtbridge (call .*)$", text, re.MULTILINE)
     codes: list[int | None] = []
     for call in calls:
-        address = served["http" if "--http" in call else "grpcio"]
+        address = served["http" if "--http" in call else "builtin"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "rtbridge", *shlex.split(call), "--address", address, "--timeout", "10s",
             cwd=root, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
