@@ -154,11 +154,13 @@ class Calls:
         why = f"metadata of {head.size} bytes; rtbridge.limits.header_size is {self._header_size}"
 
         async def serve(stream: Stream, front: Front) -> None:
-            reply = await self._refuse(method, stream.message, why, self._call(stream, front))
-            if reply.outcome.failure is None:
-                front.respond(stream, reply.payload)
-            else:
-                _abort(stream, front, reply.outcome)
+            with self._watched(stream, front):
+                request = await _asked(stream)
+                reply = await self._refuse(method, request, why, self._call(stream, front))
+                if reply.outcome.failure is None:
+                    front.respond(stream, reply.payload)
+                else:
+                    _abort(stream, front, reply.outcome)
 
         return serve
 
@@ -228,8 +230,9 @@ class Calls:
     async def _unknown(self, stream: Stream, front: Front) -> None:
         path = stream.head.path
         refused = Refused("", "", path, stream.message, f"unknown gRPC method {path[:200]!r}")
-        reply = await self._handler.refuse(refused, self._call(stream, front))
-        _abort(stream, front, reply.outcome)
+        with self._watched(stream, front):
+            reply = await self._handler.refuse(refused, self._call(stream, front))
+            _abort(stream, front, reply.outcome)
 
     async def _unauthenticated(self, stream: Stream, front: Front) -> None:
         assert self._secret is not None

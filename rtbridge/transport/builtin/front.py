@@ -200,13 +200,13 @@ class Front(asyncio.Protocol):
 
     async def send(self, stream: Stream, message: bytes) -> None:
         """Send one of several answers, as soon as its caller takes it."""
-        sent = self._connection.send(stream, message)
+        self._connection.send(stream, message)
         self._at_once += len(message)
         if self._at_once >= _AT_ONCE:
             self.flush()
         else:
             self._schedule()
-        if not sent and stream.id in self._connection.calls:
+        if stream.outbox:  # looked at after all that may have emptied it: nobody would wake us
             stream.waiter = self._loop.create_future()
             try:
                 await stream.waiter

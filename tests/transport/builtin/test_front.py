@@ -217,6 +217,19 @@ async def test_a_large_reply_to_a_slow_reader(serve: Any, handler: Handler) -> N
     assert handler.seen == ["fresh"] * 3
 
 
+async def test_large_messages_of_a_stream(serve: Any, handler: Handler) -> None:
+    """Each is more than is made ready at once, and each sender goes on when its message has left."""
+    handler.replies = [bytes((number,)) * 3_000_000 for number in range(10)]
+    _, caller = await serve({frames.INITIAL_WINDOW_SIZE: 2**30})
+    caller.write(frames.window_update(0, 2**30) + caller.unary(1, path=OUT))
+    await caller.until(frames.HEADERS)
+    found = bytearray()
+    while (frame := await caller.frame()).kind != frames.HEADERS:
+        found += frame.payload if frame.kind == frames.DATA else b""
+    assert frame.fields == {"grpc-status": "0"}
+    assert found == message(b"first") + b"".join(message(each) for each in handler.replies)
+
+
 async def test_a_reader_that_stops(serve: Any, handler: Handler) -> None:
     """One that takes nothing for too long is cut off, and what it called is cancelled."""
 
