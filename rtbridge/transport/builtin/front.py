@@ -326,7 +326,8 @@ class Front(asyncio.Protocol):
             transport.close()
 
     def _warn(self, what: str) -> None:
-        if (held := self._owner.throttle.admit(f"connection {what[:40]}")) is not None:
+        kind = what.partition(" of ")[0][:13]  # without what a peer chooses, which would make each its own
+        if (held := self._owner.throttle.admit(f"connection {kind}")) is not None:
             log.warning("a connection from %s: %s (%d more like it)", self.peer, what, held)
 
     # Calls.

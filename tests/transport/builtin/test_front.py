@@ -370,6 +370,17 @@ async def test_a_handler_that_fails(serve: Any, handler: Handler, caplog: pytest
     assert (await caller.until(frames.HEADERS)).fields["grpc-status"] == "1"
 
 
+async def test_faults_do_not_fill_the_log(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """One line tells of many of a kind, whatever sizes a peer thinks of."""
+    transport, _ = await serve()
+    for size in range(20_000, 20_010):
+        caller = await Caller().dial(transport.address)
+        caller.write(frames.frame(frames.PING, 0, 0, bytes(size)))
+        assert b"a frame of " in (await caller.until(frames.GOAWAY)).payload
+        await caller.hang_up()
+    assert [record.getMessage().count("a frame of 20000 bytes") for record in caplog.records] == [1]
+
+
 async def test_keepalive(serve: Any) -> None:
     """A silent peer is pinged; one that answers stays, one that does not is cut off."""
     transport, caller = await serve(times=Times(0.01, 0, 1))
