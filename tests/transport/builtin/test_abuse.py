@@ -115,7 +115,10 @@ async def test_floods(name: str, dial: Any, costs: Any, bystander: Any) -> None:
 
 @pytest.mark.parametrize("name", ["settings", "pings"])
 async def test_answers_that_nobody_reads(name: str, dial: Any, costs: Any, bystander: Any) -> None:
-    """The same by somebody who does not take the answers (CVE-2019-9512): they do not pile up."""
+    """The same by somebody who does not take the answers (CVE-2019-9512): they do not pile up.
+
+    The connection ends; whether GOAWAY still finds room on the way to such a peer is left to the system.
+    """
     each, _ = FLOODS[name]
     client = await dial(raw=True, receive_buffer=4096)
     with costs(f"{name} whose answers nobody reads", within=4):
