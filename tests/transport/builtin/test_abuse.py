@@ -163,7 +163,9 @@ def table_bomb(value: int, repeats: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("value", "repeats"), [(4000, 10_000), (400, 100_000), (0, 200_000)], ids=["large", "middling", "empty"]
+    ("value", "repeats"),
+    [(4000, 10_000), (16, 14_000), (400, 100_000), (0, 200_000)],
+    ids=["large", "small", "long", "empty"],
 )
 async def test_header_bombs(value: int, repeats: int, dial: Any, costs: Any, bystander: Any) -> None:
     """Small blocks that say a great deal."""

@@ -43,7 +43,7 @@ def curl(server: Any, tmp_path: Path) -> Any:
         sent, received, head = (tmp_path / name for name in ("sent", "received", "head"))
         sent.write_bytes(body)
         received.write_bytes(b"")
-        options = "--http2-prior-knowledge -sS --max-time 20 --noproxy *".split()
+        options = ["--http2-prior-knowledge", "-sS", "--max-time", "20", "--noproxy", "*"]
         command: list[str | Path] = [program, *options, *arguments]
         command += ["--data-binary", f"@{sent}", "-o", received, "-D", head, f"http://{server.address}{path}"]
         await output(command)
