@@ -19,9 +19,6 @@ from rtbridge.transport.sharing import Shared
 
 log = logging.getLogger("rtbridge.http")
 
-#: Extension of a scope: a function that cuts the connection, and says whether it was there.
-ABORT: Final = "rtbridge.abort"
-
 #: Seconds between two looks at connections that are about to end.
 _LOOK: Final = 0.05
 
@@ -39,8 +36,7 @@ class Connections(NamedTuple):
         send_timeout: How long a caller may take to read a part of an answer; None for ever.
         long_bodies: Whether ``receive_timeout`` is for each part of a body rather than for the whole of it. While the
             application does not read, nobody is late.
-        isolated: Whether each request has a fresh context, and its scope the extension :data:`ABORT`.
-        extensions: What each scope has besides among its extensions, where requests are isolated.
+        isolated: Whether each request has a fresh context.
         backlog: How many callers may wait to be let in.
         first: Makes the protocol that reads first, out of what makes the HTTP one, to which it may hand over.
         upgraded: Makes the protocol that goes on with a request for a WebSocket.
@@ -52,7 +48,6 @@ class Connections(NamedTuple):
     send_timeout: float | None = None
     long_bodies: bool = False
     isolated: bool = False
-    extensions: Mapping[str, Any] = {}
     backlog: int = 2048
     first: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol] | None = None
     upgraded: Callable[[], asyncio.Protocol] | None = None
@@ -141,6 +136,25 @@ def progress_of(send: object) -> Progress | None:
     return found
 
 
+def cut(send: object) -> bool:
+    """End the connection of the answer whose parts go through ``send``, so that nobody takes them for a whole one.
+
+    Returns:
+        Whether that is uvicorn's own; whether the connection was still there does not matter.
+
+    """
+    cycle: Any = progress_of(send)
+    if cycle is None:
+        return False
+    transport: asyncio.Transport = cycle.transport
+    if not transport.is_closing():
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            _reset(peer.fileno())
+        transport.abort()
+    return True
+
+
 def _protocol(limit: int, connections: Connections) -> Any:
     """uvicorn's HTTP protocol, its faster one where httptools is there, with a bound on the request head.
 
@@ -172,7 +186,7 @@ def _protocol(limit: int, connections: Connections) -> Any:
 
 
 def _isolated(base: Any, connections: Connections) -> Any:
-    """The protocol with a fresh context for each request, and a way to cut its connection.
+    """The protocol with a fresh context for each request.
 
     A task takes over the context that it is made in. Here that may be one of an earlier request: a pipelined request is
     begun by the end of the one before it, and a connection that is read again keeps the context of whoever asked for
@@ -181,7 +195,7 @@ def _isolated(base: Any, connections: Connections) -> Any:
     if not connections.isolated:
         return base
 
-    received, completed, extensions = base.data_received, base.on_response_complete, connections.extensions
+    received, completed = base.data_received, base.on_response_complete
 
     class Isolated(base):  # type: ignore[misc]  # one of two classes, found at run time
         def connection_made(self, transport: asyncio.Transport) -> None:
@@ -196,25 +210,6 @@ def _isolated(base: Any, connections: Connections) -> Any:
                 self.fresh.copy().run(completed, self)
             else:
                 completed(self)
-
-        def on_message_begin(self) -> None:  # httptools
-            super().on_message_begin()
-            self.scope["extensions"] = {ABORT: self.abort, **extensions}
-
-        def handle_events(self) -> None:  # h11: it makes one scope at most, whose task has yet to run
-            super().handle_events()
-            if self.scope is not None:
-                self.scope.setdefault("extensions", {ABORT: self.abort, **extensions})
-
-        def abort(self) -> bool:
-            """End the connection so that nobody takes what was sent for a whole answer."""
-            if self.transport.is_closing():
-                return False
-            peer = self.transport.get_extra_info("socket")
-            if peer is not None:
-                _reset(peer.fileno())
-            self.transport.abort()
-            return True
 
     return Isolated
 

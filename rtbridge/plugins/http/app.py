@@ -19,7 +19,6 @@ from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.metrics import Measured
 from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
-from rtbridge.plugins.http.relay import ENDING
 from rtbridge.plugins.http.reports import Reporter
 from rtbridge.plugins.http.routes import Routes
 from rtbridge.plugins.http.sendfile import Sent
@@ -91,8 +90,7 @@ class Application:
 
     Attributes:
         state: What the state of each request's scope has.
-        extensions: What its extensions have.
-        serve: Answers requests whose scopes have both, each in a context of its own.
+        serve: Answers requests whose scopes have it, each in a context of its own.
 
     Raises:
         PluginError: The application cannot be imported, an extra is missing, or a route is none.
@@ -113,7 +111,6 @@ class Application:
     ) -> None:
         self._settings = settings
         self.state = dict(state)
-        self.extensions = {ENDING: self._on_end}
         self._ending: set[Callable[[], None]] = set()
         self._requests = requests
         own = Own(config)
@@ -136,6 +133,7 @@ class Application:
             own,
             reporter=reporter,
             requests=requests,
+            ending=self._on_end,
             clock=clock,
         )
 
@@ -171,7 +169,6 @@ class Application:
             await send({"type": "websocket.close", "code": 1000})
         else:
             scope.setdefault("state", {}).update(self.state)
-            scope.setdefault("extensions", {}).update(self.extensions)
             current = SCOPE.set(None)  # of which each request of rtbridge's own server has a fresh one
             try:
                 await self.serve(scope, receive, send)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -17,8 +17,9 @@ from rtbridge.isolation import LAST_DUMP, RESETTABLE, reset_all
 from rtbridge.plugins.http.current import SCOPE
 from rtbridge.plugins.http.intime import Late, Requests
 from rtbridge.plugins.http.own import Own, refusal
+from rtbridge.plugins.http.relay import ENDING, Ending
 from rtbridge.plugins.http.reports import Reporter
-from rtbridge.transport.uvicorn import ABORT, Progress, progress_of
+from rtbridge.transport.uvicorn import Progress, cut, progress_of
 
 log = logging.getLogger("rtbridge.http")
 access = logging.getLogger("rtbridge.http.access")
@@ -39,6 +40,7 @@ class Guard:
         own: Sends the answers.
         requests: Counts requests, and is told when something that is ``resettable`` could not be reset.
         reporter: Where exceptions are reported; None for nowhere.
+        ending: What streams find in the extension :data:`~rtbridge.plugins.http.relay.ENDING`.
         clock: Times requests.
 
     """
@@ -51,11 +53,13 @@ class Guard:
         *,
         reporter: Reporter | None = None,
         requests: Requests | None = None,
+        ending: Ending = lambda _: lambda: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
         self._reporter = reporter
         self._requests = requests or Requests()
+        self._ending = ending
         self._status = settings.internal_error_code
         self._debug = settings.debug
         self._exchange = Shown if settings.debug else Exchange
@@ -74,6 +78,7 @@ class Guard:
             exchange = self._exchange(receive, send, requests)
         requests.begin()
         SCOPE.set(scope)
+        scope.setdefault("extensions", {})[ENDING] = self._ending
         dumped = LAST_DUMP.set([]) if self._debug else None
         inside = None if reporter is None else reporter.request_scope(scope)()
         began = self._clock.monotonic() if self._access else 0.0
@@ -116,7 +121,7 @@ class Guard:
         exchange.drop()
         if not exchange.started:
             await self._answer(refusal(self._status, _explained(exc) if self._debug else None), exchange, scope)
-        elif not exchange.complete and not await _cut(scope, exchange):
+        elif not exchange.complete and not await exchange.cut():
             raise exc
 
     async def _ended(self, exchange: "Exchange", scope: Scope) -> None:
@@ -127,7 +132,7 @@ class Guard:
             await self._answer(refusal(self._status), exchange, scope)
         else:
             log.error("%s: the application did not end its answer", _words(scope))
-            await _cut(scope, exchange)
+            await exchange.cut()
 
     async def _answer(self, page: Response, exchange: "Exchange", scope: Scope) -> None:
         await self._own.send(page, scope, exchange.receive, exchange.send)
@@ -168,6 +173,18 @@ class Exchange:
             self.started, self.status = True, message["status"]
         return self._send(message)
 
+    async def cut(self) -> bool:
+        """End the connection in the middle of the answer; False where the server has no way to."""
+        if not cut(self._send):
+            return False
+        try:  # the server learns of it in the next turn of the loop, and is not to wonder before that
+            async with asyncio.timeout(_GONE):
+                while not self.gone:
+                    await self.receive()
+        except TimeoutError:
+            return False
+        return True
+
     async def settle(self) -> None:
         """Send what was held back."""
 
@@ -207,21 +224,6 @@ class Shown(Exchange):
     def drop(self) -> None:
         """Forget what was held back."""
         self._held.clear()
-
-
-async def _cut(scope: Scope, exchange: Exchange) -> bool:
-    """End the connection in the middle of an answer; False where the server has no way to."""
-    abort: Callable[[], bool] | None = scope.get("extensions", {}).get(ABORT)
-    if abort is None:
-        return False
-    abort()
-    try:  # the server learns of it in the next turn of the loop, and is not to wonder before that
-        async with asyncio.timeout(_GONE):
-            while not exchange.gone:
-                await exchange.receive()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _explained(exc: Exception) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -17,8 +17,10 @@ BYTES: Final = 64 * 1024
 #: Seconds that a generator has to end once nobody wants more of it.
 CLOSING: Final = 10.0
 
-#: Extension of a scope: a function that takes another one, to be called once the server ends; it gives back what
-#: takes that out again.
+#: Takes a function to be called once the server ends, and gives back what takes that out again.
+Ending: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
+
+#: Extension of a scope: an :data:`Ending`.
 ENDING: Final = "rtbridge.ending"
 
 
@@ -69,7 +71,7 @@ async def relay(
     buffer = Buffer()
     making = asyncio.create_task(_make(content, buffer))
     watching = asyncio.create_task(_watch(receive, buffer))
-    ending: Callable[[Callable[[], None]], Callable[[], None]] | None = scope.get("extensions", {}).get(ENDING)
+    ending: Ending | None = scope.get("extensions", {}).get(ENDING)
     forget = ending(buffer.finish) if ends and ending is not None else None
     try:
         if at_once:

@@ -120,7 +120,7 @@ def http_transport(
             tls=door.tls,
             header_size=size,
             name=door.name,
-            connections=connections._replace(extensions=app.extensions),
+            connections=connections,
             state=app.state,
             listener=given.get(door.name),
         )
