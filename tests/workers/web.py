@@ -165,6 +165,10 @@ class Served:
         found = [worker for worker in self.parent.workers() if worker.mode == "http"]
         return [worker for worker in found if not state or worker.state == state]
 
+    def holds(self, count: int) -> bool:
+        """Whether the workers hold so many requests together."""
+        return sum(worker.held for worker in self.workers()) == count
+
     async def ready(self, count: int) -> list[int]:
         """Wait until so many take requests and no other process is left; their numbers."""
         await until(
