@@ -40,6 +40,9 @@ from tests.transport.builtin.h2 import (
     window,
 )
 
+# Each wait has its own bound; together they take a while on a machine that is busy.
+pytestmark = pytest.mark.timeout(120)
+
 #: Frames of one chunk of a flood, and its chunks: a hundred thousand frames end it.
 CHUNK: Final = 500
 CHUNKS: Final = 200

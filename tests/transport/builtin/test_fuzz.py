@@ -7,6 +7,7 @@ import types
 from typing import Any, Final
 
 import hpack
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,9 @@ from tests.transport.builtin.h2 import (
     reset,
     window,
 )
+
+# Many examples, under coverage in CI.
+pytestmark = pytest.mark.timeout(120)
 
 BIDIRECTIONAL: Final = "/a.Service/Both"
 ROUTES: Final = {h2.RPC: False, BIDIRECTIONAL: True}

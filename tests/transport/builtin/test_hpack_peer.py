@@ -27,6 +27,9 @@ from tests.transport.builtin.h2 import (
     split,
 )
 
+# Many examples, under coverage in CI.
+pytestmark = pytest.mark.timeout(120)
+
 fuzz = settings(deadline=None, derandomize=bool(os.environ.get("CI")))
 
 TIMEOUT: Final = b"grpc-timeout"

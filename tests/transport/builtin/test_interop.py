@@ -13,7 +13,7 @@ from rtbridge.codec.descriptors import message_class
 from tests.real.conftest import find_tool
 from tests.transport.builtin.h2 import RPC, message, rpc
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
 SHARED = True
 

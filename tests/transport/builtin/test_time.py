@@ -28,6 +28,9 @@ from tests.transport.builtin.h2 import (
 )
 from tests.transport.builtin.server import runtime
 
+# Each wait has its own bound; together they take a while on a machine that is busy.
+pytestmark = pytest.mark.timeout(120)
+
 #: More seconds than any peer has for anything.
 LONG: Final = 40
 
