@@ -45,7 +45,7 @@ func main() {
 	inflight := flag.Int("inflight", 32, "on each connection")
 	calls := flag.Int64("calls", 100_000, "")
 	first := flag.Int64("first", 0, "number of the first call; numbers must not come again")
-	timeout := flag.Duration("timeout", 30*time.Second, "deadline of each call")
+	timeout := flag.Duration("timeout", 5*time.Second, "deadline of each call")
 	flag.Parse()
 	var next, answered, refused, givenUp, failed atomic.Int64
 	var complaint atomic.Value
