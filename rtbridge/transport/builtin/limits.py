@@ -19,8 +19,10 @@ class Limits(NamedTuple):
         streams: Calls under way at once (SETTINGS_MAX_CONCURRENT_STREAMS); more are refused with REFUSED_STREAM.
         stream_window: What a stream may send before it is read (SETTINGS_INITIAL_WINDOW_SIZE).
         connection_window: What all streams together may send before it is read.
-        unread: Bytes of unfinished requests that one connection may have us keep; more fail with RESOURCE_EXHAUSTED.
-        unsent: Bytes of replies that may wait for a peer who does not take them; more calls are refused until it does.
+        unread: Bytes of unfinished requests and of messages that no hook has read yet, which one connection may have
+            us keep, or two of the largest messages if that is more; beyond it calls fail with RESOURCE_EXHAUSTED.
+        unsent: Bytes of replies that may wait for a peer who does not take them; until it does, new calls are refused,
+            and those under way fail with RESOURCE_EXHAUSTED.
         continuations: CONTINUATION frames of one header block.
         resets: Streams that a peer may give up, or make us reset, in a burst.
         resets_rate: The same for each second after the burst.
