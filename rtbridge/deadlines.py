@@ -29,8 +29,11 @@ class Timed(ABC):
 
     def done(self) -> None:
         """It needs no watching any more."""
-        if self._members is not None:
-            self._members.discard(self)
+        members = self._members
+        if members is not None:
+            members.discard(self)
+            if not members:
+                members.clear()  # an emptied set keeps its room, here until a time that may be far away
         elif self._timer is not None:
             self._timer.cancel()
 

@@ -1,6 +1,7 @@
 """Deadlines: tasks are cancelled in time, told apart from other cancellations, on whatever loop runs."""
 
 import asyncio
+import sys
 
 import pytest
 
@@ -69,3 +70,13 @@ async def test_many_deadlines_of_one_tick() -> None:
     async with asyncio.timeout(10):
         ended = await asyncio.gather(*(waits(deadlines, 0.3) for _ in range(50)))
     assert all(deadline.expired for deadline in ended)
+
+
+async def test_what_is_over_leaves_no_room_behind() -> None:
+    """Ten thousand deadlines of one tick, all of them done long before it."""
+    deadlines = Deadlines()
+    watched = [deadlines.watch(30.0) for _ in range(10_000)]
+    assert max(map(sys.getsizeof, deadlines._ticks.values())) > 100_000
+    for each in watched:
+        each.done()
+    assert sum(map(sys.getsizeof, deadlines._ticks.values())) < 10_000
