@@ -24,6 +24,7 @@ from rtbridge.app import Runtime
 from rtbridge.cli.lifetime import run
 from rtbridge.codec.descriptors import message_class
 from rtbridge.config import parse_config
+from rtbridge.loops import settle
 from rtbridge.transport.base import Transport
 from rtbridge.workers.parent import Parent
 
@@ -213,6 +214,7 @@ SERVERS: Final[dict[str, Callable[[], AbstractAsyncContextManager[str]]]] = {
 
 async def _main(name: str) -> None:
     async with SERVERS[name]() as address:
+        settle()  # as rtbridge serve does
         print(address, flush=True)
         with contextlib.suppress(EOFError):
             await asyncio.to_thread(sys.stdin.read)

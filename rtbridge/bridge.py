@@ -15,7 +15,7 @@ import msgspec
 
 from rtbridge.admission import Admission
 from rtbridge.clock import SYSTEM_CLOCK, Clock
-from rtbridge.deadlines import Deadlines
+from rtbridge.deadlines import Deadline, Deadlines
 from rtbridge.denial import Denials, Throttle, explain, raised
 from rtbridge.errors import ClientError, Disconnect, Overloaded, RtbridgeError, WrongAnswer
 from rtbridge.events import METHODS, Event, InvalidEvent, Outcome
@@ -172,8 +172,29 @@ class Bridge:
             now = clock.monotonic()
         before = EVENT.set(event)
         inside = None if self._scopes is None else self._enter(event)
+        limit, until = self._hook_timeout, event.call.deadline
+        if until is not None:
+            remaining = until - now
+            if remaining >= _MARGIN_FROM:
+                remaining -= _MARGIN_MAX
+            elif remaining > 0.0:
+                remaining -= remaining * _MARGIN_SHARE
+            else:
+                remaining = 0.0
+            if limit is None or remaining < limit:
+                limit = remaining
+        chain = self._chains[event.kind]
+        deadline = None if limit is None else self._deadlines.watch(limit)
         try:
-            outcome, error = await self._decide(event, now)
+            try:
+                answer = await chain.run(event)
+            except (Exception, asyncio.CancelledError) as exc:
+                outcome, error = self._raised(event, exc, deadline, limit)
+            else:
+                if answer.__class__ is chain.result:
+                    outcome = Outcome(result=answer, stream=event.call.stream)
+                else:
+                    outcome = self._unusual(event, answer)
             payload = b""
             if outcome.failure is None:
                 try:
@@ -187,6 +208,8 @@ class Bridge:
             self._finish(event, _CANCELLED, None)
             raise
         finally:
+            if deadline is not None:
+                deadline.done()
             admission.leave()
             if inside is not None:
                 inside.__exit__(None, None, None)
@@ -209,52 +232,39 @@ class Bridge:
         inside.__enter__()
         return inside
 
-    async def _decide(self, event: Event, now: float) -> tuple[Outcome, BaseException | None]:
-        kind, call = event.kind, event.call
-        limit, until = self._hook_timeout, call.deadline
-        if until is not None:
-            remaining = until - now
-            if remaining <= 0.0:
-                remaining = 0.0
-            elif remaining >= _MARGIN_FROM:
-                remaining -= _MARGIN_MAX
-            else:
-                remaining -= remaining * _MARGIN_SHARE
-            if limit is None or remaining < limit:
-                limit = remaining
-        chain = self._chains[kind]
-        deadline = None if limit is None else self._deadlines.watch(limit)
-        try:
-            answer = await chain.run(event)
-        except (Disconnect, ClientError) as exc:
-            outcome, lost = raised(METHODS.get(kind), exc)
-            if lost:
-                self._warn(f"lost {kind}", "%s: %s", event, lost)
-            return outcome, None
-        except asyncio.CancelledError:
-            if deadline is None or not deadline.caught():
-                raise
+    def _raised(
+        self, event: Event, exc: BaseException, deadline: Deadline | None, limit: float | None
+    ) -> tuple[Outcome, BaseException | None]:
+        """What becomes of an event whose hooks raised something.
+
+        Raises:
+            asyncio.CancelledError: The caller went away.
+
+        """
+        kind = event.kind
+        if isinstance(exc, _ANSWERS):
+            return self._unusual(event, exc), None
+        if isinstance(exc, asyncio.CancelledError):
+            if deadline is None or limit is None or not deadline.caught():
+                raise exc
             late = _TimedOut(f"no answer after {limit:.2f} s")
             outcome = self.denials.failed(kind, f"its hooks took longer than {limit:.2f} s")
             self._report(event, outcome, late)
             return outcome, late
-        except Exception as exc:
-            outcome = self.denials.failed(kind, _brief(exc))
-            self._report(event, outcome, exc)
-            return outcome, exc
-        finally:
-            if deadline is not None:
-                deadline.done()
-        if answer.__class__ is chain.result:
-            return Outcome(result=answer, stream=call.stream), None
+        outcome = self.denials.failed(kind, _brief(exc))
+        self._report(event, outcome, exc)
+        return outcome, exc
+
+    def _unusual(self, event: Event, answer: Any) -> Outcome:
+        """What an answer means that is not the plain result of its event."""
         if answer is None:
-            return self._deny(event), None
+            return self._deny(event)
         if isinstance(answer, _ANSWERS):
-            outcome, lost = raised(METHODS.get(kind), answer)
+            outcome, lost = raised(METHODS.get(event.kind), answer)
             if lost:
-                self._warn(f"lost {kind}", "%s: %s", event, lost)
-            return outcome, None
-        return Outcome(result=answer, stream=call.stream), None
+                self._warn(f"lost {event.kind}", "%s: %s", event, lost)
+            return outcome
+        return Outcome(result=answer, stream=event.call.stream)
 
     def _deny(self, event: Event) -> Outcome:
         outcome = self.denials.silence(event.kind)

@@ -1,71 +1,73 @@
 """Watches what has to be over in time, at a price that every event can pay.
 
-A timer of the event loop for each event costs several microseconds, most of it in the heap of timers. Here events that
-end within the same tick share one.
+A timer of the event loop for each event costs several microseconds, most of it in the heap of timers. Here one timer
+looks at all that is under way, and only when the first of it may be late.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from typing import Any, Final
 
-#: Ticks per second.
-_RATE: Final = 50
+import msgspec
+
+#: Seconds between two looks.
+_TICK: Final = 0.02
 
 #: Seconds below which a timer of one's own is worth its price.
 _PRECISE: Final = 0.2
 
 
-class Timed(ABC):
-    """Something whose time may run out. It starts with neither members nor timer."""
+class Timed(msgspec.Struct, eq=False, kw_only=True):
+    """Something whose time may run out.
 
-    __slots__ = ("_members", "_timer")
+    Attributes:
+        until: When, on the loop's clock.
+        among: What is watched with it; None where it has a timer of its own, or is not watched.
+        timer: That timer.
 
-    _members: "set[Timed] | None"
-    _timer: asyncio.TimerHandle | None
+    """
 
-    @abstractmethod
+    until: float = 0.0
+    among: "set[Timed] | None" = None
+    timer: asyncio.TimerHandle | None = None
+
     def expire(self) -> None:
         """Its time is up."""
+        raise NotImplementedError
 
     def done(self) -> None:
         """It needs no watching any more."""
-        members = self._members
-        if members is not None:
-            members.discard(self)
-            if not members:
-                members.clear()  # an emptied set keeps its room, here until a time that may be far away
-        elif self._timer is not None:
-            self._timer.cancel()
+        if self.among is not None:
+            self.among.discard(self)
+        elif self.timer is not None:
+            self.timer.cancel()
 
 
-class Deadline(Timed):
+class Deadline(Timed, eq=False):
     """The time of one task; ``expired`` tells its cancellation from that of a caller who went away."""
 
-    __slots__ = ("_task", "expired")
-
-    def __init__(self, task: "asyncio.Task[Any]") -> None:
-        self._members = self._timer = None
-        self.expired = False
-        self._task = task
+    task: "asyncio.Task[Any]"
+    expired: bool = False
 
     def expire(self) -> None:
         """Cancel the task."""
         self.expired = True
-        self._task.cancel()
+        self.task.cancel()
 
     def caught(self) -> bool:
         """Whether the task's cancellation was this deadline and nothing else; it is not cancelled any more then."""
-        return self.expired and self._task.uncancel() <= 0
+        return self.expired and self.task.uncancel() <= 0
 
 
 class Deadlines:
     """The deadlines of one event loop at a time. What is watched may expire up to 20 ms early, never late."""
 
-    __slots__ = ("_loop", "_ticks")
+    __slots__ = ("_first", "_looking", "_loop", "_watched")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ticks: dict[int, set[Timed]] = {}
+        self._watched: set[Timed] = set()
+        self._first = 0.0  # when the first of them may be late
+        self._looking = False
 
     def watch(self, seconds: float) -> Deadline:
         """Cancel the current task after ``seconds`` unless :meth:`Timed.done` is called before."""
@@ -74,16 +76,10 @@ class Deadlines:
         task = None if loop is None else asyncio.current_task(loop)
         if task is None:
             loop = self._loop = asyncio.get_running_loop()
-            self._ticks = {}  # the timers of another loop do not run on this one
+            self._watched, self._looking = set(), False  # the timers of another loop do not run on this one
             task = asyncio.current_task(loop)
             assert task is not None
-        deadline = Deadline(task)
-        if seconds >= _PRECISE and loop is not None:  # as in add, without another frame: every event comes by here
-            members = self._ticks.get(int((loop.time() + seconds) * _RATE))
-            if members is not None:
-                deadline._members = members
-                members.add(deadline)
-                return deadline
+        deadline = Deadline(task=task)
         self.add(deadline, seconds)
         return deadline
 
@@ -93,17 +89,29 @@ class Deadlines:
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         if seconds < _PRECISE:
-            timed._timer = loop.call_later(seconds, timed.expire)
+            timed.timer = loop.call_later(seconds, timed.expire)
             return
-        tick = int((loop.time() + seconds) * _RATE)
-        members = self._ticks.get(tick)
-        if members is None:
-            members = self._ticks[tick] = set()
-            loop.call_at(tick / _RATE, self._expire, self._ticks, tick)
-        timed._members = members
-        members.add(timed)
+        timed.until = until = loop.time() + seconds
+        timed.among = self._watched
+        self._watched.add(timed)
+        if not self._looking:
+            self._looking, self._first = True, until
+            loop.call_later(_TICK, self._look, self._watched)
+        elif until < self._first:
+            self._first = until
 
-    @staticmethod
-    def _expire(ticks: dict[int, set[Timed]], tick: int) -> None:
-        for timed in list(ticks.pop(tick)):
-            timed.expire()
+    def _look(self, watched: set[Timed]) -> None:
+        loop = self._loop
+        if watched is not self._watched or loop is None:
+            return  # of a loop that is gone
+        if not watched:
+            self._looking = False
+            watched.clear()  # an emptied set keeps its room
+            return
+        soon = loop.time() + _TICK
+        if self._first <= soon:
+            for timed in [timed for timed in watched if timed.until <= soon]:
+                watched.discard(timed)
+                timed.expire()
+            self._first = min([timed.until for timed in watched], default=0.0)
+        loop.call_later(_TICK, self._look, watched)

@@ -73,10 +73,26 @@ async def test_many_deadlines_of_one_tick() -> None:
 
 
 async def test_what_is_over_leaves_no_room_behind() -> None:
-    """Ten thousand deadlines of one tick, all of them done long before it."""
+    """Ten thousand deadlines, all of them done long before their time."""
     deadlines = Deadlines()
     watched = [deadlines.watch(30.0) for _ in range(10_000)]
-    assert max(map(sys.getsizeof, deadlines._ticks.values())) > 100_000
+    assert sys.getsizeof(deadlines._watched) > 100_000
     for each in watched:
         each.done()
-    assert sum(map(sys.getsizeof, deadlines._ticks.values())) < 10_000
+    async with asyncio.timeout(10):
+        while sys.getsizeof(deadlines._watched) > 10_000:
+            await asyncio.sleep(0.005)
+    assert not deadlines._looking  # nothing is looked for where nothing is under way
+
+
+async def test_each_has_its_own_time() -> None:
+    """Whoever comes later may be over earlier, and the last one is not forgotten."""
+    deadlines, ended = Deadlines(), list[float]()
+
+    async def one(seconds: float) -> None:
+        await waits(deadlines, seconds)
+        ended.append(seconds)
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(one(seconds) for seconds in (0.5, 0.25, 0.4)))
+    assert ended == [0.25, 0.4, 0.5]

@@ -15,6 +15,7 @@ from rtbridge.cli.project import Chosen, enter, project_options
 from rtbridge.config import Config, Loaded
 from rtbridge.errors import ConfigError
 from rtbridge.listening import addresses
+from rtbridge.loops import settle
 from rtbridge.transport.base import Transport, places
 from rtbridge.workers.parent import Parent
 
@@ -60,6 +61,7 @@ async def _serve(chosen: Chosen, loaded: Loaded, environment: Mapping[str, str],
         for line in host.warnings():
             log.warning("%s", line)
         process.running = [*running, *early]
+        settle()
         _tell(config, host, [place for each in process.running for place in places(each).items()])
 
     try:

@@ -156,10 +156,10 @@ def payload(raw: Raw | UnsetType) -> bytes | None:
     return None if raw is UNSET else bytes(raw)
 
 
-def _headers(session: Session, proxy: Proxy) -> Headers | None:
+def _headers(session: Session, proxy: Proxy) -> Headers:
     """What the proxy forwards of the client: headers of its request, before those of its connect command."""
     if not proxy.http_headers and not proxy.emulated_headers:
-        return None
+        return Headers()
     pairs: list[tuple[str, str]] = []
     for name in proxy.http_headers:
         pairs += [(name.lower(), value) for value in session.peer.headers.getall(name)]

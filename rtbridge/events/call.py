@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 
 
@@ -19,11 +21,14 @@ class Headers(Mapping[str, str]):
         self._pairs = pairs
         self._index: dict[str, list[str]] | None = None
 
+    def _listed(self) -> Iterable[tuple[str | bytes, str | bytes]]:
+        return self._pairs
+
     def _map(self) -> dict[str, list[str]]:
         # Most hooks read no header, so nothing is built until one does.
         if self._index is None:
             index: dict[str, list[str]] = {}
-            for name, value in self._pairs:
+            for name, value in self._listed():
                 key = (name if isinstance(name, str) else name.decode("latin-1")).lower()
                 index.setdefault(key, []).append(value if isinstance(value, str) else value.decode("latin-1"))
             self._index, self._pairs = index, ()
@@ -47,7 +52,7 @@ class Headers(Mapping[str, str]):
     def pairs(self) -> Iterable[tuple[str | bytes, str | bytes]]:
         """Name and value of each header, as they came."""
         if self._index is None:
-            return self._pairs
+            return self._listed()
         return [(name, value) for name, values in self._index.items() for value in values]
 
     def getall(self, name: str) -> list[str]:
@@ -55,7 +60,7 @@ class Headers(Mapping[str, str]):
         return list(self._map().get(name.lower(), ()))
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One call on its way in and out; the event's methods delegate to it.
 
     Args:
@@ -66,44 +71,27 @@ class Call:
 
     """
 
-    __slots__ = (
-        "clock",
-        "data",
-        "deadline",
-        "headers",
-        "incoming",
-        "lease",
-        "meta",
-        "pending",
-        "scope",
-        "state",
-        "stopped_by",
-        "stream",
-        "trail",
-        "via",
-    )
+    headers: Headers = msgspec.field(default_factory=Headers)
+    via: str = "memory"
+    deadline: float | None = None
+    clock: Clock = SYSTEM_CLOCK
+    state: dict[str, Any] | None = None
+    pending: Any = None
+    stopped_by: str | None = None
+    #: Raw bytes and their decoded value, together: an event replaced by a middleware brings other bytes.
+    data: tuple[bytes, Any] | None = None
+    meta: tuple[bytes, Any] | None = None
+    incoming: AsyncIterator[Any] | None = None
+    stream: AsyncGenerator[Any, None] | None = None
+    #: The thread of this event's blocking hooks.
+    lease: Any = None
+    #: Makes what is entered around each thing that runs for this event.
+    scope: Any = None
+    #: Why nobody answered, noted while the chain runs.
+    trail: Any = None
 
-    def __init__(
-        self,
-        headers: Headers | None = None,
-        via: str = "memory",
-        deadline: float | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        self.headers = Headers() if headers is None else headers
-        self.via = via
-        self.deadline = deadline
-        self.clock = clock
-        self.state: dict[str, Any] | None = None
-        self.pending: Any = None
-        self.stopped_by: str | None = None
-        self.data: tuple[bytes, Any] | None = None  # raw bytes and their decoded value, together: an event
-        self.meta: tuple[bytes, Any] | None = None  # replaced by a middleware brings other bytes
-        self.incoming: AsyncIterator[Any] | None = None
-        self.stream: AsyncGenerator[Any, None] | None = None
-        self.lease: Any = None  # the thread of this event's blocking hooks
-        self.scope: Any = None  # makes what is entered around each thing that runs for this event
-        self.trail: Any = None  # why nobody answered, noted while the chain runs
+    def __repr__(self) -> str:
+        return f"Call(via={self.via!r})"  # the rest may hold what is not for a log
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller gives up, never below 0; None without a deadline."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rtbridge.app import Runtime
 from rtbridge.bridge import Reply
 from rtbridge.clock import SYSTEM_CLOCK
-from rtbridge.events import METHODS, Call, Headers
+from rtbridge.events import METHODS, Call
 from rtbridge.handler import Refused
 from rtbridge.workers.duty import Duty
 from rtbridge.workers.framed_api import FramedApi
@@ -23,7 +23,7 @@ from rtbridge.workers.frames import (
     Ended,
     EndStreams,
     Incoming,
-    LazyPairs,
+    PackedHeaders,
     Refuse,
     StreamEnd,
     ToWorker,
@@ -90,7 +90,7 @@ class Answerer(Duty):
 
     def _asked(self, frame: Ask) -> None:
         id = frame.id
-        call = Call(Headers(LazyPairs(frame.headers)), frame.via, frame.deadline, SYSTEM_CLOCK)
+        call = Call(PackedHeaders(frame.headers), frame.via, frame.deadline, SYSTEM_CLOCK)
         answer = self._answers[frame.route]
         if answer is not None:
             self._tasks[id] = self._loop.create_task(self._answer(id, call, answer(frame.body, call)))
@@ -100,7 +100,7 @@ class Answerer(Duty):
 
     def _refused(self, frame: Refuse) -> None:
         id = frame.id
-        call = Call(Headers(LazyPairs(frame.headers)), frame.via, frame.deadline, SYSTEM_CLOCK)
+        call = Call(PackedHeaders(frame.headers), frame.via, frame.deadline, SYSTEM_CLOCK)
         refused = Refused(frame.kind, frame.wire, frame.name, frame.raw, frame.why)
         answer = self._answer(id, call, self._runtime.handler.refuse(refused, call))
         self._tasks[id] = self._loop.create_task(answer)

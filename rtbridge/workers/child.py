@@ -19,6 +19,7 @@ from rtbridge.config import Config
 from rtbridge.errors import SetupError
 from rtbridge.hooks import Threads
 from rtbridge.loops import run as run_loop
+from rtbridge.loops import settle
 from rtbridge.plugins.kv import in_memory
 from rtbridge.stores.remote import RemoteStore
 from rtbridge.workers.answerer import Answerer
@@ -116,6 +117,7 @@ class _Child:
             link.send(Failed(clean(str(exc))))
             return exc.exit_code
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, duty.retire, "it got SIGTERM")
+        settle()
         link.send(Ready(runtime.listing(), [clean(line) for line in runtime.warnings()]))
         await self._over.wait()
         await duty.end(_FAREWELL if self._orphaned else config.rtbridge.drain_timeout)

@@ -14,7 +14,7 @@ Times are absolute, in seconds of the system's monotonic clock, which all proces
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ import msgspec
 from rtbridge.app import Listing
 from rtbridge.codec import JSON, PROTO
 from rtbridge.errors import RtbridgeError
+from rtbridge.events import Headers
 from rtbridge.handler import Wire
 
 #: Bytes of a batch at most. A request is far smaller (``rtbridge.limits.message_size``); an answer may be anything.
@@ -325,16 +326,17 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-class LazyPairs:
+class PackedHeaders(Headers):
     """The headers of a frame, unpacked when somebody looks at them."""
 
     __slots__ = ("_raw",)
 
     def __init__(self, raw: msgspec.Raw) -> None:
         self._raw = raw
+        self._index = None
 
-    def __iter__(self) -> Iterator[tuple[str | bytes, str | bytes]]:
-        return iter(_PAIRS.decode(self._raw))
+    def _listed(self) -> Iterable[tuple[str | bytes, str | bytes]]:
+        return _PAIRS.decode(self._raw)
 
 
 class Unpacker(Generic[F]):

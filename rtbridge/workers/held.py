@@ -25,35 +25,26 @@ class Sender(Protocol):
         ...
 
 
-class Held(Timed):
+class Held(Timed, eq=False):
     """A call from the moment that it is sent until nothing of it runs in the worker.
 
     Attributes:
         deliver: Is given its answer; or, as text, why there is none. None once it was, and when nobody waits any more.
+        since: When it was sent.
+        late: Called when its time is up.
         stream: The stream that it may start.
 
     """
 
-    __slots__ = ("_late", "deliver", "id", "since", "stream")
-
-    def __init__(
-        self,
-        id: int,
-        deliver: Deliver,
-        since: float,
-        late: "Callable[[Held], None]",
-        stream: "PoolStream | None" = None,
-    ) -> None:
-        self._members = self._timer = None
-        self.id = id
-        self.deliver: Deliver | None = deliver
-        self.since = since
-        self.stream = stream
-        self._late = late
+    id: int
+    deliver: Deliver | None
+    since: float
+    late: "Callable[[Held], None]"
+    stream: "PoolStream | None" = None
 
     def expire(self) -> None:
         """Tell the worker's end that the time is up."""
-        self._late(self)
+        self.late(self)
 
     def answer(self, answer: Answer | str) -> None:
         """Give the waiting call its answer, unless it has one or went away."""

@@ -180,7 +180,7 @@ def test_a_warning_when_anybody_can_call(address: str, warned: bool) -> None:
     found = [line for line in App(config=section).runtime.warnings() if "listens on" in line]
     assert len(found) == warned
     if warned:
-        assert found[0].startswith(f"grpcio listens on {address}")
+        assert found[0].startswith(f"builtin listens on {address}")
         assert found[0].endswith("can pose as Centrifugo; set rtbridge.secret or rtbridge.tls")
     safe = App(config={**section, "rtbridge": {"secret": {"key": "x-key", "values": ["s"]}}})
     assert not [line for line in safe.runtime.warnings() if "listens on" in line]

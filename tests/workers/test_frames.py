@@ -29,8 +29,8 @@ from rtbridge.workers.frames import (
     FrameError,
     Incoming,
     Item,
-    LazyPairs,
     Load,
+    PackedHeaders,
     Ping,
     Pong,
     Ready,
@@ -112,7 +112,7 @@ def plain(frame: Any) -> tuple[Any, ...]:
     """A frame as values that compare; packed headers as they are read."""
     values = msgspec.structs.astuple(frame)
     return type(frame).__name__, *(
-        [tuple(pair) for pair in LazyPairs(v)] if isinstance(v, msgspec.Raw) else v for v in values
+        [tuple(pair) for pair in PackedHeaders(v).pairs()] if isinstance(v, msgspec.Raw) else v for v in values
     )
 
 
@@ -160,7 +160,7 @@ def test_damaged_batches_are_frames_or_a_frame_error(batch: list[Any], seed: int
 def test_a_call_is_read_as_it_is_sent(pairs: list[tuple[str | bytes, str | bytes]]) -> None:
     (ask,) = Unpacker[Any](TO_WORKER).feed(pack([AskOut(7, 3, "grpcio", 1.5, tuple(pairs), b"body", True)]))
     assert (ask.id, ask.route, ask.via, ask.deadline, ask.body, ask.incoming) == (7, 3, "grpcio", 1.5, b"body", True)
-    assert [tuple(pair) for pair in LazyPairs(ask.headers)] == pairs
+    assert [tuple(pair) for pair in PackedHeaders(ask.headers).pairs()] == pairs
 
 
 def test_a_batch_that_is_too_long_is_refused_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,19 +254,15 @@ class Calls:
         return answer
 
 
-class _StreamDeadline(Timed):
+class _StreamDeadline(Timed, eq=False):
     """The time of a call with several answers. One with a single answer is watched by whoever answers it."""
 
-    __slots__ = ("_front", "_stream")
-
-    def __init__(self, stream: Stream, front: Front) -> None:
-        self._members = self._timer = None
-        self._stream = stream
-        self._front = front
+    stream: Stream
+    front: Front
 
     def expire(self) -> None:
         """Tell the caller, who knows, and end the task."""
-        self._front.cut(self._stream, _DEADLINE_EXCEEDED, "deadline exceeded")
+        self.front.cut(self.stream, _DEADLINE_EXCEEDED, "deadline exceeded")
 
 
 async def _asked(stream: Stream) -> bytes:
