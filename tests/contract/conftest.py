@@ -201,6 +201,7 @@ class GrpcioPeer(Peer):
     """A grpc.aio client on a socket."""
 
     name = "grpcio"
+    section: Mapping[str, Any] = {"grpc_server": "grpcio"}
     over_grpc = True
     wire = "proto"
     credentials: grpc.ChannelCredentials | None = None

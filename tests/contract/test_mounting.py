@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
 from django.urls import path as django_path
 from fastapi import FastAPI
 from litestar import Litestar, asgi, get
@@ -156,8 +157,13 @@ urlpatterns = [django_path("own", own_view)]
 async def test_django() -> None:
     """Django has no mounts and refuses the lifespan: a dispatcher by path, as its documentation has it."""
     if not django_settings.configured:
-        django_settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", LOGGING_CONFIG=None)
-        django.setup()
+        django_settings.configure(SECRET_KEY="x", LOGGING_CONFIG=None)
+    django.setup()
+    with override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"]):  # others may have configured it for themselves
+        await _django()
+
+
+async def _django() -> None:
     plugin = Plugin()
     site, proxy = get_asgi_application(), rtbridge.asgi(CONFIG, [plugin])
 
