@@ -48,7 +48,7 @@ async def _rtbridge(section: dict[str, Any]) -> AsyncIterator[str]:
 
 def grpcio() -> AbstractAsyncContextManager[str]:
     """The five plugins behind rtbridge's gRPC transport."""
-    return _rtbridge({"centrifuge": {"proxy_address": f"tcp://{_FREE}"}})
+    return _rtbridge({"centrifuge": {"proxy_address": f"tcp://{_FREE}"}, "rtbridge": {"grpc_server": "grpcio"}})
 
 
 def builtin() -> AbstractAsyncContextManager[str]:
