@@ -79,8 +79,16 @@ class Deadlines:
             self._watched, self._looking = set(), False  # the timers of another loop do not run on this one
             task = asyncio.current_task(loop)
             assert task is not None
-        deadline = Deadline(task=task)
-        self.add(deadline, seconds)
+        deadline = Deadline(task)
+        if seconds < _PRECISE or loop is None or not self._looking:
+            self.add(deadline, seconds)
+            return deadline
+        # As in add, without another frame: every event comes by here.
+        deadline.until = until = loop.time() + seconds
+        deadline.among = watched = self._watched
+        watched.add(deadline)
+        if until < self._first:
+            self._first = until
         return deadline
 
     def add(self, timed: Timed, seconds: float) -> None:
