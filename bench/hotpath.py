@@ -29,6 +29,7 @@ from rtbridge.codec import PROTO
 from rtbridge.config import parse_config
 from rtbridge.events import Call, Outcome
 from rtbridge.handler import LocalHandler
+from rtbridge.loops import settle
 from rtbridge.transport.builtin import BuiltinTransport
 from rtbridge.transport.builtin.front import Front, Times
 from rtbridge.transport.builtin.streams import Stream
@@ -106,18 +107,13 @@ def stages(runtime: Runtime, payload: bytes) -> dict[str, LocalHandler]:
         decode(body, call)
         return reply
 
-    async def hooked(body: bytes, call: Call) -> Reply:
-        await chain.run(decode(body, call))
-        return reply
-
-    async def encoded(body: bytes, call: Call) -> Reply:
+    async def answered(body: bytes, call: Call) -> Reply:
         return Reply(reply.outcome, encode(Outcome(result=await chain.run(decode(body, call))), SYSTEM_CLOCK))
 
     named = {
         "a task, the frames of the reply, a share of the write": at_once,
         "request to event": decoded,
-        "five plugins": hooked,
-        "result to reply": encoded,
+        "five plugins, result to reply": answered,
     }
     found: dict[str, LocalHandler] = {name: Cut(runtime, answer) for name, answer in named.items()}
     return {**found, "bridge: admission, deadline, context, outcome": LocalHandler(runtime.bridge)}
@@ -160,6 +156,7 @@ async def measure(program: Path, rounds: int) -> dict[str, list[float]]:
     pieces = await recorded(program, live.address)
     await live.stop(5.0)
     servers = {name: BuiltinTransport(handler, settings) for name, handler in stages(runtime, b"x" * 213).items()}
+    settle()  # as rtbridge serve does
     found: dict[str, list[float]] = {"bytes to calls: frames, HPACK, metadata, timeout": [], **{n: [] for n in servers}}
     for _ in range(rounds):
         taken, calls = core(live, pieces)
