@@ -362,6 +362,11 @@ class Worker:
             self._become("blocked")
         return owed
 
+    def excuse(self, seconds: float) -> None:
+        """So long nobody could have heard its answer."""
+        if self._pinged is not None:
+            self._pinged += seconds
+
     def _answered(self) -> None:
         self._pinged = None
         if self.state == "blocked":

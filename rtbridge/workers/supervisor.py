@@ -320,7 +320,13 @@ class Supervisor:
 
     async def _pinging(self) -> None:
         while not self._stopping:
+            slept = time.monotonic()
             await asyncio.sleep(_PING)
+            late = time.monotonic() - slept - _PING
+            if late > _PING / 2:  # this process was away itself, and what workers said meanwhile is still to be read
+                for worker in self._workers:
+                    worker.excuse(late)
+                continue
             bound = min(_SILENT, max(self._limits.exec_ttl, _PING)) if self._limits.exec_ttl else _SILENT
             for worker in list(self._workers):
                 # One that holds nothing any more may block its loop to shut down; destroy_timeout bounds that.

@@ -160,7 +160,7 @@ async def main():
         "publish": ("Publish", PUBLISH, PAYLOADS),
     }
     out = {}
-    async with grpc.aio.insecure_channel(transports["grpcio"].address) as channel:
+    async with grpc.aio.insecure_channel(transports["builtin"].address) as channel:
         async with httpx.AsyncClient(base_url=f"http://{transports['http'].address}") as client:
             for label, (name, fields, payloads) in calls.items():
                 kind = name.lower()
@@ -169,7 +169,7 @@ async def main():
                 reply = await channel.unary_unary(path)(body, timeout=10)
                 json_reply = (await client.post(f"/{kind}", content=text, headers={"content-type": "application/json"}))
                 out[label] = {
-                    "grpcio": answer(name + "Response", reply),
+                    "builtin": answer(name + "Response", reply),
                     "http": json_reply.json(),
                     "memory proto": answer(name + "Response", (await memory.request(kind, body)).payload),
                     "memory json": json.loads((await memory.request(kind, text, wire="json")).payload),
@@ -224,22 +224,22 @@ def test_the_new_event_and_fields_work_on_every_transport(grown: Path) -> None:
     body = {"result": {"data": moderated, "verdicts": [label]}}
     message = [moderated, "rude", True, False]
     assert found["out"]["moderate"] == {
-        "grpcio": message,
+        "builtin": message,
         "http": body,
         "memory proto": message,
         "memory json": body,
     }
     denied = {"disconnect": {"code": 4600, "reason": "no"}}
-    assert found["out"]["unanswered"] == {"grpcio": 4600, "http": denied, "memory proto": 4600, "memory json": denied}
+    assert found["out"]["unanswered"] == {"builtin": 4600, "http": denied, "memory proto": 4600, "memory json": denied}
     published = {"result": {"receipt": "Lobby"}}
     assert found["out"]["publish"] == {
-        "grpcio": "Lobby",
+        "builtin": "Lobby",
         "http": published,
         "memory proto": "Lobby",
         "memory json": published,
     }
 
-    transports = ["grpcio", "http", "memory", "memory"]
+    transports = ["builtin", "http", "memory", "memory"]
     fields = ["Lobby", 2**64 - 1, [1, 2**63], {"a": 3}, {"t": [1]}, "here", False, {"n": 1}, {"x": 7}, ["not"], -5]
     assert found["seen"] == [
         *([via, "chat:lobby", {"text": "hm"}] for via in transports),

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -106,6 +107,19 @@ async def test_a_worker_whose_loop_stays_blocked_is_killed(start: Start, project
     assert all(answer.temporary for answer in answers)
     await pool.replaced(pid)
     assert pool.parent.handler.active == 0
+
+
+async def test_a_parent_that_was_away_blames_no_worker(start: Start) -> None:
+    """While it did not run itself, nobody could have heard an answer."""
+    pool = await start()
+    (pid,) = await pool.ready(1)
+    worker = pool.process_of(pid)
+    worker._pinged = time.monotonic() - 30.0
+    worker.excuse(30.0)
+    assert worker.ping() < 1.0
+    assert worker.state == "ready"
+    worker._pinged = None
+    worker.excuse(30.0)  # it was not asked
 
 
 async def test_a_call_beyond_exec_ttl_is_answered_and_cancelled(start: Start, project: Project) -> None:
