@@ -111,7 +111,9 @@ async def test_a_worker_that_dies(caller: Callable[..., Awaitable[Caller]]) -> N
 
 async def test_calls_wait_for_a_place(caller: Callable[..., Awaitable[Caller]]) -> None:
     front = await caller(own={"limits": {"worker_concurrency": 1}})
-    first, second = front.call("until", "go"), front.call("echo", 2)
+    first = front.call("until", "go")
+    await until(lambda: [worker.held for worker in front.pool.workers()] == [1])
+    second = front.call("echo", 2)
     await until(lambda: front.pool.parent.handler.waiting == 1)
     front.pool.go()
     assert json.loads((await soon(second)).result.data) == 2
