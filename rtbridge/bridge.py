@@ -17,6 +17,7 @@ from rtbridge.admission import Admission
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.deadlines import Deadline, Deadlines
 from rtbridge.denial import Denials, Throttle, explain, raised
+from rtbridge.eager import resumed
 from rtbridge.errors import ClientError, Disconnect, Overloaded, RtbridgeError, WrongAnswer
 from rtbridge.events import METHODS, Event, InvalidEvent, Outcome
 from rtbridge.events.words import describe as describe
@@ -34,7 +35,6 @@ hooks_log = logging.getLogger("rtbridge.hooks")
 #: Part of the caller's time that is kept for the reply to travel in, and its bound in seconds.
 _MARGIN_SHARE: Final = 0.1
 _MARGIN_MAX: Final = 0.05
-_MARGIN_FROM: Final = _MARGIN_MAX / _MARGIN_SHARE
 
 T = TypeVar("T")
 
@@ -172,22 +172,21 @@ class Bridge:
             now = clock.monotonic()
         before = EVENT.set(event)
         inside = None if self._scopes is None else self._enter(event)
-        limit, until = self._hook_timeout, event.call.deadline
-        if until is not None:
-            remaining = until - now
-            if remaining >= _MARGIN_FROM:
-                remaining -= _MARGIN_MAX
-            elif remaining > 0.0:
-                remaining -= remaining * _MARGIN_SHARE
-            else:
-                remaining = 0.0
-            if limit is None or remaining < limit:
-                limit = remaining
         chain = self._chains[event.kind]
-        deadline = None if limit is None else self._deadlines.watch(limit)
+        deadline: Deadline | None = None
+        limit: float | None = None
         try:
             try:
-                answer = await chain.run(event)
+                work = chain.run(event)
+                try:
+                    waited = work.send(None)
+                except StopIteration as stop:
+                    answer = stop.value
+                else:  # only what waits can be late
+                    limit = self._limit(event, now)
+                    if limit is not None:
+                        deadline = self._deadlines.watch(max(0.0, limit - (clock.monotonic() - now)))
+                    answer = await resumed(work, waited)
             except (Exception, asyncio.CancelledError) as exc:
                 outcome, error = self._raised(event, exc, deadline, limit)
             else:
@@ -221,6 +220,15 @@ class Bridge:
         ):
             self._finish(event, outcome, error)
         return Reply(outcome, payload)
+
+    def _limit(self, event: Event, now: float) -> float | None:
+        """Seconds that the hooks of an event may take from now on; None for no bound."""
+        limit, until = self._hook_timeout, event.call.deadline
+        if until is None:
+            return limit
+        remaining = until - now
+        remaining = max(0.0, remaining - min(_MARGIN_MAX, remaining * _MARGIN_SHARE))
+        return remaining if limit is None else min(limit, remaining)
 
     def _enter(self, event: Event) -> AbstractContextManager[object] | None:
         if self._scopes is None:

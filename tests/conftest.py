@@ -1,11 +1,13 @@
 """What holds for every test."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from rtbridge import logs
+from tests.loops import every_loop
 
 _LOGGERS = [logging.getLogger(name) for name in ("", "rtbridge", *logs.QUIET)]
 
@@ -19,3 +21,9 @@ def logging_as_it_was() -> Iterator[None]:
         if log.level != level:  # setting it empties every logger's cache
             log.setLevel(level)
         log.handlers[:] = handlers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Modules that say so run on asyncio's event loop and on uvloop, where it is there."""
+    return every_loop(item)

@@ -1,7 +1,7 @@
 """Runs the compiled hooks of one event, in order, and says what they answered."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any, NamedTuple, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 
@@ -10,6 +10,9 @@ from rtbridge.events import METHODS, Event
 from rtbridge.hooks.router import RouteTable
 from rtbridge.hooks.steps import Mode, Step
 from rtbridge.hooks.threads import Lease, Threads
+
+#: Answers an event, or a part of its chain does.
+Run: TypeAlias = Callable[[Event], Coroutine[Any, Any, Any]]
 
 _ASYNC, _BLOCKING = Mode.ASYNC, Mode.BLOCKING
 
@@ -56,7 +59,7 @@ class Chain:
         self._wrappers = wrappers
         self._middleware = middleware
         self._threads: Threads | None = None
-        run: Callable[[Event], Awaitable[Any]] = self._walk
+        run: Run = self._walk
         for wrapper in reversed(wrappers):
             run = self._wrap(wrapper, run)
         for each in reversed(middleware):
@@ -160,7 +163,7 @@ class Chain:
         hint = "; raise it instead of returning it" if isinstance(answer, Exception) else ""
         raise WrongAnswer(f"{name} answered {type(event).__name__} with {type(answer).__name__}, not {wanted}{hint}")
 
-    def _wrap(self, wrapper: Wrapper, inner: Callable[[Event], Awaitable[Any]]) -> Callable[[Event], Awaitable[Any]]:
+    def _wrap(self, wrapper: Wrapper, inner: Run) -> Run:
         async def run(event: Event) -> Any:
             generator = wrapper.run(event)
             try:
@@ -185,9 +188,7 @@ class Chain:
 
         return run
 
-    def _surround(
-        self, each: Middleware, inner: Callable[[Event], Awaitable[Any]]
-    ) -> Callable[[Event], Awaitable[Any]]:
+    def _surround(self, each: Middleware, inner: Run) -> Run:
         async def run(event: Event) -> Any:
             seen: Any = None
             called = False

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from rtbridge.denial import Throttle
+from rtbridge.eager import Eager
 from rtbridge.errors import InvalidMessage
 from rtbridge.transport.builtin import frames
 from rtbridge.transport.builtin.connection import Connection
@@ -58,6 +59,7 @@ class Owner(Protocol):
     """Whoever has the connections of one server."""
 
     throttle: Throttle
+    eager: Eager
 
     def plan(self, head: Head) -> Plan:
         """What answers the calls of a head."""
@@ -101,7 +103,7 @@ class Front(asyncio.Protocol):
         self._secure = secure
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._create_task = self._loop.create_task
+        self._start = owner.eager.start
         self._context = contextvars.copy_context()
         self._connection = owner.connect()
         self._transport: asyncio.Transport | None = None
@@ -139,8 +141,12 @@ class Front(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Begin the calls that came, and tell those under way what did."""
         self.arrived = self._clock()
-        connection = self._connection
-        for event in connection.receive(data):
+        connection, start, context = self._connection, self._start, self._context
+        events, calls = connection.receive(data), connection.calls
+        if connection.closed:
+            self._leave()
+            return
+        for event in events:
             if isinstance(event, Stream):
                 head = event.head
                 plan: Plan | None = head.plan
@@ -148,17 +154,17 @@ class Front(asyncio.Protocol):
                     plan = head.plan = self._owner.plan(head)
                 if head.streaming:
                     event.inbox = Inbox(self, connection.limits.message_size)
+                if event.id not in calls:
+                    continue  # given up by what came with it
                 work = plan(event, self)
                 if work is not None:
                     # In a context of its own: asyncio reads in that of whoever resumed the reading, maybe a call's.
-                    event.task = self._create_task(work, context=self._context.copy())
+                    event.task = start(work, context.copy())
             else:
                 self._tell(event)
         self._heard = self._loop.time()
         self._pinged = False
-        if connection.closed:
-            self._leave()
-        elif connection.waiting and not self._scheduled:
+        if connection.waiting and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self.flush)
 

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
+from rtbridge.eager import Eager
 from rtbridge.errors import ListenError
 from rtbridge.handler import Handler
 from rtbridge.readiness import Readiness
@@ -57,6 +58,7 @@ class BuiltinTransport:
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self.throttle = self._calls.throttle
+        self.eager = Eager()
         self.address = settings.address
 
     async def start(self) -> None:
@@ -102,6 +104,7 @@ class BuiltinTransport:
         for front in list(self._fronts):
             front.abort()
         await self._gone()
+        self.eager.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_LEAVING)
         if self._sweeping is not None:

@@ -1,8 +1,7 @@
 """The front on a real socket, with sessions that record."""
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,15 +11,8 @@ from rtbridge.embedded.fronts.listener import Listener
 from rtbridge.embedded.fronts.origins import Origins
 from rtbridge.transport.forwarded import Forwarded
 from tests.embedded.fronts.raw import PATH, Client, Recorder, soon
-from tests.loops import every_loop
 
 UNI_PATH = "/connection/uni_websocket"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Modules that say so run on asyncio's event loop and on uvloop, where it is there."""
-    return every_loop(item)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -1,0 +1,157 @@
+"""Runs a coroutine at once up to where it first waits, so that one which never waits costs neither task nor timer.
+
+Most calls are answered without waiting for anything. A task for each costs more than some of them take to answer, and
+so does a deadline that cannot strike before the event loop runs again.
+"""
+
+import asyncio
+import types
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Coroutine, Generator
+from contextvars import Context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@types.coroutine
+def resumed(work: Coroutine[Any, Any, T], waited: Any) -> Generator[Any, Any, T]:
+    """Go on with a coroutine whose first ``send(None)`` gave back ``waited``, as ``await`` does from there on."""
+    while True:
+        try:
+            yield waited
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as exc:
+            try:
+                waited = work.throw(exc)
+            except StopIteration as stop:
+                answer: T = stop.value
+                return answer
+        else:
+            rest: T = yield from work
+            return rest
+
+
+class Eager:
+    """Starts the work of one event loop.
+
+    While a coroutine runs up to where it first waits, the current task is one that stands by; it becomes the
+    coroutine's own task if it does wait, and stands by for the next one otherwise. So ``asyncio.timeout``, task groups
+    and whatever else asks for the current task work as in any task. Only who keeps the current task of a coroutine that
+    never waited, to cancel it after its end, may hit another's.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._standby: _Standby | None = None
+        self._closed = False
+
+    def start(self, work: Coroutine[Any, Any, None], context: Context) -> "asyncio.Task[None] | None":
+        """Run a coroutine in a context that is its own.
+
+        What it raises is told to the loop's exception handler; cancellation ends it, as it ends a task.
+
+        Returns:
+            The task that goes on with it; None where it has ended.
+
+        """
+        loop, standby = self._loop, self._standby
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        if standby is None or not standby.ready or standby.gate.done() or asyncio.current_task(loop) is not None:
+            if standby is None or standby.gate.done():
+                self._replace(loop)
+            return loop.create_task(work, context=context)
+        task = standby.task
+        _enter_task(loop, task)
+        try:
+            waited = context.run(work.send, None)
+        except (StopIteration, asyncio.CancelledError):
+            return None
+        except Exception as exc:
+            text = "a coroutine that was started at once raised an exception"
+            loop.call_exception_handler({"message": text, "exception": exc})
+            return None
+        finally:
+            _leave_task(loop, task)
+        standby.take(work, context, waited)
+        self._replace(loop)
+        return task
+
+    def _replace(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._standby = None if self._closed else _Standby(loop)
+
+    def close(self) -> None:
+        """Let go of the task that stands by; what was started goes on."""
+        self._closed = True
+        standby, self._standby = self._standby, None
+        if standby is not None:
+            standby.task.cancel()
+
+
+class _Standby:
+    """A task that waits for a coroutine to go on with.
+
+    Attributes:
+        task: The task.
+        ready: Whether it has begun: one that has not would, if it is cancelled, never come to what it took over.
+        gate: What it waits for; done when it stands by no more.
+
+    """
+
+    __slots__ = ("_work", "gate", "ready", "task")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._work: tuple[Coroutine[Any, Any, None], Context, Any] | None = None
+        self.gate: asyncio.Future[None] = loop.create_future()
+        self.ready = False
+        self.task = loop.create_task(self._run(), context=Context())
+
+    def take(self, work: Coroutine[Any, Any, None], context: Context, waited: Any) -> None:
+        """Go on with a coroutine that waits for a future, or with None for the loop to come round."""
+        self._work = work, context, waited
+        if not self.gate.done():  # else the coroutine has cancelled its own task
+            self.gate.set_result(None)
+
+    async def _run(self) -> None:
+        self.ready = True
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            await self.gate
+        except asyncio.CancelledError as exc:
+            if self._work is None:
+                raise
+            cancelled = exc
+        assert self._work is not None
+        (work, context, waited), self._work = self._work, None
+        if cancelled is not None and (waited is None or not waited.cancel()):
+            try:
+                waited = context.run(work.throw, cancelled)
+            except StopIteration:
+                return
+            finally:
+                cancelled = None  # it has this frame in its traceback
+        elif waited is not None:
+            # Whoever awaited the same future meanwhile has taken the mark off that tells a task to wait for it.
+            waited._asyncio_future_blocking = True
+        await _driven(work, context, waited)
+
+
+@types.coroutine
+def _driven(work: Coroutine[Any, Any, None], context: Context, waited: Any) -> Generator[Any, Any, None]:
+    """As :func:`resumed`, in a context that is not the task's."""
+    while True:
+        error: BaseException | None = None
+        try:
+            yield waited
+        except GeneratorExit:
+            context.run(work.close)
+            raise
+        except BaseException as exc:
+            error = exc
+        try:
+            waited = context.run(work.send, None) if error is None else context.run(work.throw, error)
+        except StopIteration:
+            return
