@@ -46,6 +46,7 @@ class Field(NamedTuple):
     """One field of a message, ``b64`` twins folded into their partner."""
 
     name: str
+    number: int
     doc: str
     type: int
     message: str  # the message type's short name, else ""
@@ -272,7 +273,7 @@ class _Reader:
         twin = f"b64{field.name}"
         twin = twin if not self.plain and kind == _F.TYPE_BYTES and twin in names else ""
         message = short if kind == _F.TYPE_MESSAGE else ""
-        return Field(field.name, self.comments.get(path, ""), kind, message, shape, twin, wrapper)
+        return Field(field.name, field.number, self.comments.get(path, ""), kind, message, shape, twin, wrapper)
 
     def methods(self, messages: dict[str, Message]) -> Iterator[Method]:
         (service,) = self.file.service

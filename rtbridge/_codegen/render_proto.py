@@ -15,7 +15,7 @@ def render(service: Service) -> str:
         "",
         "from rtbridge import events",
         "from rtbridge.clock import SYSTEM_CLOCK, Clock",
-        "from rtbridge.codec.base import Codec, unbase64",
+        "from rtbridge.codec.base import Codec, enclosed, unbase64",
         "from rtbridge.codec.descriptors import message_class",
         "from rtbridge.errors import InvalidMessage",
         "from rtbridge.events.call import Call",
@@ -32,8 +32,10 @@ def render(service: Service) -> str:
         "",
         "",
     ]
+    alone = {m.result.name for m in service.methods if _sole_payload(m) is not None}
     for message in service.answered:
-        lines += _fill(service, message)
+        if message.name not in alone:
+            lines += _fill(service, message)
     for message in service.received:
         parts = ", ".join(_read_field(field, "m") for field in message.fields)
         name = service.received_name(message.name)
@@ -148,8 +150,60 @@ def _decode(service: Service, m: Method) -> list[str]:
     return lines
 
 
+def _sole_payload(m: Method) -> tuple[Field, Field] | None:
+    """The result of a response and its field, where the result has no other, and bytes in it.
+
+    Such a response is written without a message object. Field numbers above 15 have tags of two bytes: not here.
+    """
+    outer, fields = m.response.field("result"), m.result.fields
+    if outer is None or m.streaming or m.start_out or len(fields) != 1 or not fields[0].payload:
+        return None
+    return None if max(outer.number, fields[0].number) > 15 else (outer, fields[0])
+
+
+def _tag(field: Field) -> int:
+    return field.number << 3 | 2  # length-delimited
+
+
+def _refusals(m: Method, target: str, *, first: bool) -> list[str]:
+    lines = []
+    if m.response.field("disconnect"):
+        lines += [
+            f"    {'if' if first else 'elif'} outcome.disconnect is not None:",
+            f"        {target}.disconnect.code = outcome.disconnect.code",
+            f"        {target}.disconnect.reason = outcome.disconnect.reason",
+        ]
+    if m.response.field("error"):
+        lines += [
+            f"    {'if' if first and not lines else 'elif'} outcome.error is not None:",
+            f"        {target}.error.code = outcome.error.code",
+            f"        {target}.error.message = outcome.error.message",
+            f"        {target}.error.temporary = outcome.error.temporary",
+        ]
+    return lines
+
+
 def _encode(service: Service, m: Method) -> list[str]:
     top = m.envelope_out or m.response.name
+    sole = _sole_payload(m)
+    if sole is not None:
+        outer, field = sole
+        return [
+            f"def _encode_{m.kind}(outcome: Outcome, clock: Clock) -> bytes:",
+            "    result = outcome.result",
+            "    if result is None:",
+            f"        return _encode_{m.kind}_refusal(outcome)",
+            f"    data = result.{field.name}",
+            f'    return enclosed({_tag(outer)}, {_tag(field)}, b"" if data is None else encode_payload(data))',
+            "",
+            "",
+            f"def _encode_{m.kind}_refusal(outcome: Outcome) -> bytes:",
+            f"    m = _{top}()",
+            *_refusals(m, "m", first=True),
+            "    return bytes(m.SerializeToString())",
+            "",
+            "",
+        ]
     target = f"m.{m.start_out}" if m.start_out else "m"
     lines = [
         f"def _encode_{m.kind}(outcome: Outcome, clock: Clock) -> bytes:",
@@ -161,19 +215,7 @@ def _encode(service: Service, m: Method) -> list[str]:
         "        w.SetInParent()",
         f"        _fill_{m.result.name}(w, result, clock)",
     ]
-    if m.response.field("disconnect"):
-        lines += [
-            "    elif outcome.disconnect is not None:",
-            f"        {target}.disconnect.code = outcome.disconnect.code",
-            f"        {target}.disconnect.reason = outcome.disconnect.reason",
-        ]
-    if m.response.field("error"):
-        lines += [
-            "    elif outcome.error is not None:",
-            f"        {target}.error.code = outcome.error.code",
-            f"        {target}.error.message = outcome.error.message",
-            f"        {target}.error.temporary = outcome.error.temporary",
-        ]
+    lines += _refusals(m, target, first=False)
     lines += ["    return bytes(m.SerializeToString())", "", ""]
     if m.item_out:
         name = service.class_name(m.item_out.message)

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from rtbridge import events
 from rtbridge.clock import SYSTEM_CLOCK, Clock
-from rtbridge.codec.base import Codec, unbase64
+from rtbridge.codec.base import Codec, enclosed, unbase64
 from rtbridge.codec.descriptors import message_class
 from rtbridge.errors import InvalidMessage
 from rtbridge.events.call import Call
@@ -202,11 +202,6 @@ def _fill_MapRemoveResult(w: Any, r: events.MapRemoveResult, clock: Clock) -> No
         w.tags.update(r.tags)
     if r.idempotency_key:
         w.idempotency_key = r.idempotency_key
-
-
-def _fill_RPCResult(w: Any, r: events.RPCResult, clock: Clock) -> None:
-    if r.data is not None:
-        w.data = encode_payload(r.data)
 
 
 def _fill_SubRefreshResult(w: Any, r: events.SubRefreshResult, clock: Clock) -> None:
@@ -428,13 +423,16 @@ def _decode_rpc(data: bytes, call: Call) -> events.RPCEvent:
 
 
 def _encode_rpc(outcome: Outcome, clock: Clock) -> bytes:
-    m = _RPCResponse()
     result = outcome.result
-    if result is not None:
-        w = m.result
-        w.SetInParent()
-        _fill_RPCResult(w, result, clock)
-    elif outcome.disconnect is not None:
+    if result is None:
+        return _encode_rpc_refusal(outcome)
+    data = result.data
+    return enclosed(10, 10, b"" if data is None else encode_payload(data))
+
+
+def _encode_rpc_refusal(outcome: Outcome) -> bytes:
+    m = _RPCResponse()
+    if outcome.disconnect is not None:
         m.disconnect.code = outcome.disconnect.code
         m.disconnect.reason = outcome.disconnect.reason
     elif outcome.error is not None:

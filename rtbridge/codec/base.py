@@ -41,3 +41,38 @@ def unbase64(field: str, text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as exc:
         raise InvalidMessage(f"{field} is not base64") from exc
+
+
+def enclosed(outer: int, inner: int, data: bytes) -> bytes:
+    """A message whose field ``outer`` has nothing but the field ``inner``, which holds ``data``.
+
+    Source: the encoding of protobuf: a field is its tag, its length as a varint, and its bytes; an empty one is left
+    out.
+
+    Args:
+        outer: The tag of one field.
+        inner: That of the other.
+        data: Its bytes.
+
+    """
+    size = len(data)
+    if not size:
+        return bytes((outer, 0))
+    if size < 0x80 - 2:
+        return b"%c%c%c%c%b" % (outer, size + 2, inner, size, data)
+    if 0x80 <= size < 0x4000 - 3:
+        whole = size + 3
+        lengths = (whole & 0x7F | 0x80, whole >> 7, inner, size & 0x7F | 0x80, size >> 7)
+        return b"%c%c%c%c%c%c%b" % (outer, *lengths, data)
+    length = varint(size)
+    return b"%c%b%c%b%b" % (outer, varint(1 + len(length) + size), inner, length, data)
+
+
+def varint(value: int) -> bytes:
+    """A whole number as protobuf writes it: seven bits a byte, the lowest first."""
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)

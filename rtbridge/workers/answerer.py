@@ -1,6 +1,7 @@
 """Answers the calls that come over a link, with the hooks of a runtime."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from rtbridge.app import Runtime
 from rtbridge.bridge import Reply
 from rtbridge.clock import SYSTEM_CLOCK
+from rtbridge.eager import Eager
 from rtbridge.events import METHODS, Call
 from rtbridge.handler import Refused
 from rtbridge.workers.duty import Duty
@@ -53,6 +55,8 @@ class Answerer(Duty):
         self, runtime: Runtime, link: Link, api: FramedApi | None = None, stores: FramedStores | None = None
     ) -> None:
         super().__init__(runtime, link, api, stores)
+        self._eager = Eager()
+        self._context = contextvars.copy_context()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._streams: dict[int, Outgoing] = {}
         unary = runtime.handler.unary
@@ -86,6 +90,7 @@ class Answerer(Duty):
         """The parent is gone: nobody waits for anything."""
         for task in list(self._tasks.values()):
             task.cancel()
+        self._eager.close()
         super().abandon()
 
     def _asked(self, frame: Ask) -> None:
@@ -93,7 +98,9 @@ class Answerer(Duty):
         call = Call(PackedHeaders(frame.headers), frame.via, frame.deadline, SYSTEM_CLOCK)
         answer = self._answers[frame.route]
         if answer is not None:
-            self._tasks[id] = self._loop.create_task(self._answer(id, call, answer(frame.body, call)))
+            task = self._eager.start(self._answer(id, call, answer(frame.body, call)), self._context.copy())
+            if task is not None:
+                self._tasks[id] = task
             return
         stream = self._streams[id] = Outgoing(id, self._link)
         self._tasks[id] = self._loop.create_task(self._stream(frame, call, stream))
@@ -124,7 +131,7 @@ class Answerer(Duty):
             else:
                 self._link.send(Answer(id, payload), len(payload))
         finally:
-            del self._tasks[id]
+            self._tasks.pop(id, None)
         if cancelled:
             self._ended(id, call)
 

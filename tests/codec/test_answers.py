@@ -394,3 +394,15 @@ def test_the_clock_is_asked_when_the_answer_is_written() -> None:
     assert JSON["refresh"].encode(outcome, clock) == b'{"result":{"expire_at":%d}}' % (NOW + 30)
     clock.advance(10)
     assert JSON["refresh"].encode(outcome, clock) == b'{"result":{"expire_at":%d}}' % (NOW + 40)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 2, 122, 123, 124, 125, 126, 127, 128, 129, 16_379, 16_380, 16_381, 16_383, 16_384, 16_385, 2**21]
+)
+def test_an_answer_of_one_payload_is_what_protobuf_writes_for_every_size(size: int) -> None:
+    """It is written without a message object: lengths of one, two and more bytes, and those at the edges."""
+    data = b"x" * size
+    stock = message_class(f"{PACKAGE}.RPCResponse")()
+    stock.result.SetInParent()
+    stock.result.data = data
+    assert PROTO["rpc"].encode(Outcome(result=rt.RPCResult(data=data)), CLOCK) == stock.SerializeToString()
