@@ -65,7 +65,7 @@ _ORDER = itemgetter(0)
 
 
 class RouteTable:
-    """The listeners of one event, ready to match. Nothing is remembered between events."""
+    """The listeners of one event, ready to match. Nothing is remembered of events."""
 
     def __init__(self, method: Method, listeners: Iterable[Listener]) -> None:
         self.method = method
@@ -85,6 +85,8 @@ class RouteTable:
         #: Patterns with wildcards by the length of their literal prefix, then by the prefix: a name is held against
         #: those few that it can match, however many there are.
         self._wild = tuple(wild.items())
+        #: What the names match that are patterns themselves, found out beforehand.
+        self._known = {name: tuple([step for _, step in self._matches(name)]) for name in self._exact}
 
     def _matches(self, name: str) -> list[_Match]:
         found = list(self._exact.get(name, ()))
@@ -101,10 +103,8 @@ class RouteTable:
         """The listeners for an event, in their order."""
         value = getattr(event, self._field)
         if isinstance(value, str):
-            found = self._matches(value)
-            if len(found) == 1:
-                return (found[0][1],)
-            return tuple([step for _, step in found])
+            known = self._known.get(value)
+            return tuple([step for _, step in self._matches(value)]) if known is None else known
         seen: dict[tuple[int, int, int], Step] = {}  # a listener runs once, with the first channel that it matches
         for name in value:
             for order, step in self._matches(name):
