@@ -362,6 +362,11 @@ class Worker:
             self._become("blocked")
         return owed
 
+    @property
+    def asked(self) -> bool:
+        """Whether it owes an answer to :meth:`ping`."""
+        return self._pinged is not None
+
     def excuse(self, seconds: float) -> None:
         """So long nobody could have heard its answer."""
         if self._pinged is not None:

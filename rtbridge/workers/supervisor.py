@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
+from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.config import DynamicAllocator
 from rtbridge.config import Pool as Settings
 from rtbridge.config import Supervisor as Limits
+from rtbridge.denial import Throttle
 from rtbridge.errors import PluginError
 from rtbridge.readiness import Readiness
 from rtbridge.workers.frames import ApiCall, Mode, Start, StoreCall
@@ -76,6 +78,7 @@ class Supervisor:
         self._growing: asyncio.TimerHandle | None = None
         self._crowded_at: float = 0.0
         self._usage = Usage()
+        self._throttle = Throttle(SYSTEM_CLOCK)
         self.first: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._watcher = Watcher()
         self._watcher.freed = self._freed
@@ -331,8 +334,16 @@ class Supervisor:
             for worker in list(self._workers):
                 # One that holds nothing any more may block its loop to shut down; destroy_timeout bounds that.
                 watched = worker.state in ("ready", "blocked") or (worker.state == "retiring" and worker.load)
-                if watched and worker.ping() >= bound:
+                if not watched:
+                    continue
+                if worker.asked and self._usage.starved(worker):
+                    worker.excuse(_PING + late)
+                    if self._throttle.admit("starved") is not None:
+                        log.warning("%r waits for a CPU: this machine has too much to do", worker)
+                elif worker.ping() >= bound:
                     worker.kill(f"its event loop has not turned for {bound:g} s")
+                elif worker.asked:
+                    self._usage.starved(worker)  # what it has used so far
 
     async def _watching(self) -> None:
         while not self._stopping:

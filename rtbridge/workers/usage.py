@@ -47,6 +47,7 @@ class Usage:
 
     def __init__(self) -> None:
         self._probes: dict[int, psutil.Process] = {}
+        self._seen: dict[int, float] = {}
 
     def of(self, worker: Worker) -> tuple[int, float]:
         """Resident bytes and seconds of CPU; zeros where the system does not say."""
@@ -62,9 +63,26 @@ class Usage:
         except psutil.Error:
             return 0, 0.0
 
+    def starved(self, worker: Worker) -> bool:
+        """Whether it wants to run, and was not let since the last time that this was asked.
+
+        A machine with too much to do may leave a process waiting for its CPU for seconds. Whoever blocks an event loop
+        sleeps, or computes.
+        """
+        used = self.of(worker)[1]
+        before, self._seen[worker.pid] = self._seen.get(worker.pid), used
+        probe = self._probes.get(worker.pid)
+        if probe is None or before is None or used > before:
+            return False
+        try:
+            return bool(probe.status() == psutil.STATUS_RUNNING)
+        except psutil.Error:
+            return False
+
     def forget(self, worker: Worker) -> None:
         """The worker is gone; its number may come again."""
         self._probes.pop(worker.pid, None)
+        self._seen.pop(worker.pid, None)
 
     def info(self, worker: Worker) -> WorkerInfo:
         """The worker, for people."""

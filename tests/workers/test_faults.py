@@ -5,8 +5,11 @@ import os
 import signal
 import socket
 import time
+import types
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
+import psutil
 import pytest
 
 from rtbridge.errors import PluginError
@@ -120,6 +123,45 @@ async def test_a_parent_that_was_away_blames_no_worker(start: Start) -> None:
     assert worker.state == "ready"
     worker._pinged = None
     worker.excuse(30.0)  # it was not asked
+
+
+class Probe:
+    """What the system says of a process, as no test can have it on command."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self.state = psutil.STATUS_RUNNING
+        self.asked = 0
+
+    def status(self) -> str:
+        self.asked += 1
+        return self.state
+
+    def cpu_times(self) -> types.SimpleNamespace:
+        return types.SimpleNamespace(user=1.0, system=1.0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+
+async def test_a_worker_that_is_left_waiting_for_a_cpu_is_not_blamed(
+    start: Start, project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It wants to run and uses nothing. Once the system says that it sleeps, it is blocked."""
+    pool = await start()
+    (pid,) = await pool.ready(1)
+    worker = pool.process_of(pid)
+    pool.parent.supervisor._usage._probes[pid] = probe = cast("Any", Probe(pid))
+    blocked = asyncio.create_task(pool.ask("block", 3600, deadline=1.0))
+    await until(lambda: project.exists("blocks"))
+    assert (await soon(blocked)).temporary
+    await until(lambda: probe.asked >= 2)
+    assert worker.state == "ready"
+    assert any("waits for a CPU" in record.getMessage() for record in caplog.records)
+    probe.state = psutil.STATUS_SLEEPING
+    await until(lambda: worker.state == "blocked")
+    kill(pid)
+    await pool.replaced(pid)
 
 
 async def test_a_call_beyond_exec_ttl_is_answered_and_cancelled(start: Start, project: Project) -> None:
