@@ -1,8 +1,6 @@
 """Projects on disk, the command in this process and in its own, and certificates."""
 
-import datetime
 import importlib
-import ipaddress
 import os
 import re
 import signal
@@ -16,13 +14,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import rtbridge
 from rtbridge.cli import cli
+from tests.certificates import Authority
 
 ROOT = Path(rtbridge.__file__).parents[1]
 
@@ -258,45 +253,12 @@ def serve(start: Callable[..., Running]) -> Callable[..., Running]:
     return run
 
 
-def _certificate(
-    name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None, hosts: list[str]
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject if issuer is None else issuer[0].subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    )
-    if hosts:
-        names: list[x509.GeneralName] = [
-            x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host) for host in hosts
-        ]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(key if issuer is None else issuer[1], hashes.SHA256()), key
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``ca``, ``server`` (127.0.0.1), ``elsewhere`` (another name) and ``client``, as .pem and .key."""
     folder = tmp_path_factory.mktemp("certificates")
-    authority = _certificate("authority", None, [])
-    made = {
-        "ca": authority,
-        "server": _certificate("server", authority, ["127.0.0.1", "localhost"]),
-        "elsewhere": _certificate("elsewhere", authority, ["*.realtime.example"]),
-        "client": _certificate("client", authority, []),
-    }
-    for name, (certificate, key) in made.items():
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        (folder / f"{name}.key").write_bytes(private)
+    ca = Authority(folder, "ca")
+    ca.issue("server", "127.0.0.1", "localhost")
+    ca.issue("elsewhere", "*.realtime.example")
+    ca.issue("client")
     return folder

@@ -1,67 +1,29 @@
 """TLS and mutual TLS on the transports that listen."""
 
-import datetime
-import ipaddress
 import ssl
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from rtbridge import ListenError, RPCResult, hookimpl
 from rtbridge.transport.settings import Tls
-
-Key = ec.EllipticCurvePrivateKey
-
-
-class Pair(NamedTuple):
-    """A certificate and its key, as files."""
-
-    cert: Path
-    key: Path
-
-
-def _issue(folder: Path, name: str, issuer: tuple[x509.Certificate, Key] | None) -> tuple[Pair, x509.Certificate, Key]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject if issuer is None else issuer[0].subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-    )
-    cert = builder.sign(key if issuer is None else issuer[1], hashes.SHA256())
-    pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
-    pair.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    pair.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pair, cert, key
+from tests.certificates import LOOPBACK, Authority, Pair
 
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     """An authority, a server and a client of it, and a client of another authority."""
     folder = tmp_path_factory.mktemp("certificates")
-    ca, cert, key = _issue(folder, "ca", None)
-    other, other_cert, other_key = _issue(folder, "other", None)
+    ca, other = Authority(folder, "ca"), Authority(folder, "other")
     return {
-        "ca": ca,
-        "other": other,
-        "server": _issue(folder, "server", (cert, key))[0],
-        "client": _issue(folder, "client", (cert, key))[0],
-        "stranger": _issue(folder, "stranger", (other_cert, other_key))[0],
+        "ca": ca.own,
+        "other": other.own,
+        "server": ca.issue("server", *LOOPBACK),
+        "client": ca.issue("client"),
+        "stranger": other.issue("stranger"),
     }
 
 

@@ -10,17 +10,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rtbridge import Event, hookimpl
 from rtbridge.app import Runtime
@@ -28,6 +21,7 @@ from rtbridge.config import parse_config
 from rtbridge.events import METHODS
 from rtbridge.transport.base import Transport
 from tests.centrifugo import MISSING, find_binary, find_free_port
+from tests.certificates import LOOPBACK, Authority
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,72 +62,13 @@ class Certificates(NamedTuple):
     stranger_key: Path
 
 
-class _Authority:
-    def __init__(self, name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = (
-            _builder(self._name, self._name, self._key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def issue(self, name: str, usage: x509.ObjectIdentifier) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-        """A certificate for the loopback's names, and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(each)) for each in ("127.0.0.1", "::1"))]
-        certificate = (
-            _builder(subject, self._name, key.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return certificate, key
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-    )
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """PEM files for TLS and mTLS on the loopback, made for this run."""
     folder = tmp_path_factory.mktemp("certificates")
-
-    def write(name: str, content: x509.Certificate | ec.EllipticCurvePrivateKey) -> Path:
-        path = folder / name
-        if isinstance(content, x509.Certificate):
-            path.write_bytes(content.public_bytes(Encoding.PEM))
-        else:
-            path.write_bytes(content.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            path.chmod(0o600)
-        return path
-
-    ours, other = _Authority("rtbridge tests"), _Authority("strangers")
-    server_cert, server_key = ours.issue("server", ExtendedKeyUsageOID.SERVER_AUTH)
-    client_cert, client_key = ours.issue("client", ExtendedKeyUsageOID.CLIENT_AUTH)
-    stranger_cert, stranger_key = other.issue("stranger", ExtendedKeyUsageOID.CLIENT_AUTH)
-    return Certificates(
-        ca=write("ca.pem", ours.certificate),
-        server_cert=write("server.pem", server_cert),
-        server_key=write("server.key", server_key),
-        client_cert=write("client.pem", client_cert),
-        client_key=write("client.key", client_key),
-        stranger_ca=write("stranger-ca.pem", other.certificate),
-        stranger_cert=write("stranger.pem", stranger_cert),
-        stranger_key=write("stranger.key", stranger_key),
-    )
+    ours, other = Authority(folder, "ca"), Authority(folder, "stranger-ca")
+    server, client, stranger = ours.issue("server", *LOOPBACK), ours.issue("client"), other.issue("stranger")
+    return Certificates(ours.own.cert, *server, *client, other.own.cert, *stranger)
 
 
 @pytest.fixture

@@ -1,22 +1,18 @@
 """Stores of every driver, made from a configuration as `rtbridge serve` makes them."""
 
-import datetime
-import ipaddress
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from rtbridge import Kv, KvStores
 from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import parse_config
 from rtbridge.plugins.kv import memory_stores, open_stores
 from rtbridge.stores.remote import Performed, RemoteStore, perform
+from tests.certificates import Authority
 from tests.plugins.kv.servers import memcached_server, redis_server
 
 #: Drivers, in the order in which they are tested.
@@ -101,27 +97,7 @@ def driver_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[s
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 and its key, in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = (tmp_path / "cert.pem", tmp_path / "key.pem")
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
+    return Authority(tmp_path, "server", "127.0.0.1").own
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from rtbridge.events import METHODS
 from rtbridge.transport.builtin import BuiltinTransport, frames
 from rtbridge.transport.builtin.front import Times
 from rtbridge.transport.settings import GrpcSettings, Tls
-from tests.contract.test_tls import Pair, certificates
+from tests.certificates import Pair
+from tests.contract.test_tls import certificates
 from tests.transport.builtin.stand import Caller, Handler
 from tests.transport.builtin.wire import data, message
 
