@@ -84,6 +84,7 @@ def transports(
             secret=_secret(config),
             message_size=own.limits.message_size,
             header_size=own.limits.header_size,
+            connections=own.limits.connections,
             keepalive=own.keepalive_time,
             max_connection_age=own.max_connection_age,
             drain_timeout=own.drain_timeout,
@@ -92,10 +93,11 @@ def transports(
         )
         found.append(_grpc(own.grpc_server)(host.handler, settings, host.readiness))
     if "http" in where:
-        from rtbridge.transport.uvicorn import UvicornTransport
+        from rtbridge.transport.uvicorn import PROXY_CONNECTIONS, UvicornTransport
 
         app, size = http_app(host), own.limits.header_size
-        found.append(UvicornTransport(app, where["http"].target, tls=_tls(config), header_size=size))
+        kept = PROXY_CONNECTIONS._replace(most=own.limits.connections)
+        found.append(UvicornTransport(app, where["http"].target, tls=_tls(config), header_size=size, connections=kept))
     if own.embedded is not None:
         from rtbridge.embedded import EmbeddedServer
 

@@ -242,6 +242,14 @@ class Limits(Section, frozen=True, kw_only=True):
     concurrency: Annotated[int, Meta(ge=1, description="Events answered at once; more are told to try again.")] = 1000
     message_size: Annotated[Size, Meta(description="Largest proxy request.")] = 4 * 1024**2
     header_size: Annotated[Size, Meta(description="Largest set of headers or metadata.")] = 16 * 1024
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Connections that each of the gRPC proxy, the HTTP proxy and the HTTP server holds; more are "
+            "closed at once.",
+        ),
+    ] = 10_000
     hook_timeout: Annotated[
         PositiveDuration | None,
         Meta(description="Time that the hooks of one event may take; null = the caller's own deadline only."),

@@ -96,6 +96,7 @@ def _options(settings: GrpcSettings) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", 4 * settings.header_size),
         ("grpc.absolute_max_metadata_size", 4 * settings.header_size),
+        ("grpc.max_allowed_incoming_connections", settings.connections),  # more are closed, and nothing says so
         ("grpc.so_reuseport", 0),  # two servers on one port are a mistake, not a feature
     ]
     if settings.keepalive > 0:

@@ -80,6 +80,7 @@ class GrpcSettings(NamedTuple):
     """Settings of a gRPC server; durations in seconds, 0 for never; sizes in bytes.
 
     Attributes:
+        connections: How many may be open at once.
         compress_from: Replies of this size and more are compressed where the caller accepts gzip; None for none. Read
             by the built-in server only.
 
@@ -90,6 +91,7 @@ class GrpcSettings(NamedTuple):
     secret: Secret | None = None
     message_size: int = _DEFAULTS.limits.message_size
     header_size: int = _DEFAULTS.limits.header_size
+    connections: int = _DEFAULTS.limits.connections
     keepalive: float = _DEFAULTS.keepalive_time
     max_connection_age: float = _DEFAULTS.max_connection_age
     drain_timeout: float = _DEFAULTS.drain_timeout

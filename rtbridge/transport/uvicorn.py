@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, Protocol
 import uvicorn
 
 from rtbridge.errors import ListenError
+from rtbridge.transport.accepting import SocketServer
 from rtbridge.transport.settings import Tls, bind, clear_socket, remove_socket
-from rtbridge.transport.sharing import Shared
 
 log = logging.getLogger("rtbridge.http")
 
@@ -37,6 +37,9 @@ class Connections(NamedTuple):
         long_bodies: Whether ``receive_timeout`` is for each part of a body rather than for the whole of it. While the
             application does not read, nobody is late.
         isolated: Whether each request has a fresh context.
+        greeting: How long one may say nothing before its first request, where requests have a ``receive_timeout``; None
+            for that.
+        most: How many may be open; None for as many as the system allows.
         backlog: How many callers may wait to be let in.
         first: Makes the protocol that reads first, out of what makes the HTTP one, to which it may hand over.
         upgraded: Makes the protocol that goes on with a request for a WebSocket.
@@ -48,20 +51,26 @@ class Connections(NamedTuple):
     send_timeout: float | None = None
     long_bodies: bool = False
     isolated: bool = False
+    greeting: float | None = None
+    most: int | None = None
     backlog: int = 2048
     first: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol] | None = None
     upgraded: Callable[[], asyncio.Protocol] | None = None
 
 
+#: Of the HTTP proxy. Go's client opens connections that it may not need for a while.
+PROXY_CONNECTIONS: Final = Connections(receive_timeout=30.0, send_timeout=30.0, greeting=3600.0)
+
+
 class _Server(uvicorn.Server):
     """uvicorn's server without its signal handlers, which the process has, and without its ten looks a second."""
 
-    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any], *, shared: bool) -> None:
+    def __init__(self, config: uvicorn.Config, state: Mapping[str, Any], most: int | None, *, shared: bool) -> None:
         super().__init__(config)
         self._state = state
+        self._most = most
         self._shared = shared
         self.ending = asyncio.Event()
-        self.closed = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -69,19 +78,26 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.lifespan.state.update(self._state)
-        if not self._shared:
-            await super().startup(sockets)
-            return
         config = self.config
 
         def make() -> Any:
             protocol: Any = config.http_protocol_class
             return protocol(config=config, server_state=self.server_state, app_state=self.lifespan.state)
 
-        found = [Shared(each, make, config.ssl, config.backlog) for each in sockets or ()]
-        for each in found:
-            each.start()
-        self.servers: Any = found
+        self.servers: Any = [
+            SocketServer(
+                each,
+                make,
+                name="HTTP",
+                tls=config.ssl,
+                backlog=config.backlog,
+                connections=self._most,
+                shared=self._shared,
+            )
+            for each in sockets or ()
+        ]
+        for server in self.servers:
+            server.start()
         self.started = True
 
     async def main_loop(self) -> None:
@@ -89,23 +105,14 @@ class _Server(uvicorn.Server):
         await self.ending.wait()
 
     async def close_sockets(self) -> None:
-        """Take no new connections."""
-        loop = asyncio.get_running_loop()
+        """Take no new connections; return when those that were taken are ready for their first byte."""
         for server in self.servers:
-            for listening in server.sockets:
-                with contextlib.suppress(NotImplementedError, ValueError):
-                    loop.remove_reader(listening.fileno())
-        if self.closed:
-            return
-        self.closed = True
-        # Whom the system let in just now is on the way to a transport, and asyncio's server forgets to close those that
-        # it can no longer attach (CPython issue 109564): they get the two turns of the loop that it takes.
-        for _ in range(2):
-            await asyncio.sleep(0)
-        for server in self.servers:
+            listening = server.sockets
             server.close()
-            if self._shared:
-                await server.wait_closed()
+            if not self._shared:  # else others go on with it
+                for each in listening:
+                    each.close()
+            await server.wait_closed()
 
 
 class Progress(Protocol):
@@ -222,19 +229,23 @@ def _reset(descriptor: int) -> None:
 
 def _timed(base: Any, connections: Connections) -> Any:
     """The protocol with bounds on the time that a caller takes to send a request and to read an answer."""
-    receive, send = connections.receive_timeout, connections.send_timeout
+    receive, send, greeting = connections.receive_timeout, connections.send_timeout, connections.greeting
     if receive is None or send is None:
         return base
 
     class Timed(base):  # type: ignore[misc]  # one of two classes, found at run time
         receiving: asyncio.TimerHandle | None = None
         sending: asyncio.TimerHandle | None = None
+        silent = greeting is not None
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
-            self.receiving = self.loop.call_later(receive, transport.abort)
+            self.receiving = self.loop.call_later(receive if greeting is None else greeting, transport.abort)
 
         def data_received(self, data: bytes) -> None:
+            if self.silent:
+                self.silent = False
+                self._stop_waiting()
             super().data_received(data)
             cycle = self.cycle
             whole = cycle is not None and not cycle.response_complete and not cycle.more_body
@@ -339,7 +350,7 @@ class UvicornTransport:
             self._socket = bind(self.address, "HTTP")
         if not self.address.startswith("unix:"):
             self.address = f"{self.address.rpartition(':')[0]}:{self._socket.getsockname()[1]}"
-        self._server = _Server(config, self._state, shared=self._given)
+        self._server = _Server(config, self._state, self._connections.most, shared=self._given)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():

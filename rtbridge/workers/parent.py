@@ -54,6 +54,7 @@ RESTART: Final = (
     "rtbridge.grpc_server",
     "rtbridge.http_proxy",
     "rtbridge.keepalive_time",
+    "rtbridge.limits.connections",
     "rtbridge.limits.header_size",
     "rtbridge.limits.message_size",
     "rtbridge.max_connection_age",

@@ -154,7 +154,7 @@ def test_a_misspelt_key_gets_the_nearest_name() -> None:
     text = fault(in_rtbridge("limits: {concurency: 1}"))
     assert text == (
         ".rr.yaml:3: rtbridge.limits.concurency: unknown key, allowed: concurrency, message_size, header_size, "
-        "hook_timeout, worker_concurrency; did you mean concurrency?"
+        "connections, hook_timeout, worker_concurrency; did you mean concurrency?"
     )
     assert fault('version: "3"\nRTbridge: {}').endswith(
         "server, http, rpc, status, logs, kv, rtbridge, x-*; did you mean rtbridge?"

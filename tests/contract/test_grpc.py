@@ -1,6 +1,7 @@
 """What only gRPC has: compression, health, reflection, connection age."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc
@@ -191,3 +192,15 @@ async def test_max_connection_age(grpc_peer: Any) -> None:
         while not watching.done():
             assert await grpc_peer.call("rpc") == {"result": {"data": 1}}
     await watching
+
+
+async def test_connections(grpc_peer: Any) -> None:
+    """With as many connections open as may be, one more is closed; calls on the others are answered."""
+    await grpc_peer.start(Plugin(), limits={"connections": 1})
+    assert await grpc_peer.call("rpc", {"data": 1}) == {"result": {"data": 1}}
+    host, _, port = grpc_peer.transport.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    with contextlib.suppress(ConnectionError):  # a reset says the same
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+    assert await grpc_peer.call("rpc", {"data": 2}) == {"result": {"data": 2}}

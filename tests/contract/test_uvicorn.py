@@ -1,6 +1,7 @@
 """Our own HTTP server: with either of uvicorn's parsers, connections are kept and heads are bounded."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 from typing import Any
@@ -92,3 +93,15 @@ async def test_a_call_is_cancelled_with_its_connection(socket_http_peer: Any, pa
     await asyncio.wait_for(reached.wait(), 10)
     writer.transport.abort()
     await asyncio.wait_for(cancelled.wait(), 10)
+
+
+async def test_connections(socket_http_peer: Any, parser: str) -> None:
+    """With as many connections open as may be, one more is closed; the others are served."""
+    await socket_http_peer.start(Plugin(), limits={"connections": 1})
+    first, other = await connect(socket_http_peer), await connect(socket_http_peer)
+    with contextlib.suppress(ConnectionError):  # a reset says the same
+        assert await asyncio.wait_for(other[0].read(), 10) == b""
+    first[1].write(HEAD + b"\r\n{}")
+    assert await read_answer(first[0]) == (b"HTTP/1.1 200 OK", b'{"result":{"data":"in"}}')
+    for _, writer in (first, other):
+        writer.close()

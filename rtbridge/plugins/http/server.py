@@ -120,7 +120,7 @@ def http_transport(
             tls=door.tls,
             header_size=size,
             name=door.name,
-            connections=connections,
+            connections=connections._replace(most=config.rtbridge.limits.connections),
             state=app.state,
             listener=given.get(door.name),
         )

@@ -2,30 +2,30 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from pathlib import Path
 from typing import Final
 
 from rtbridge.eager import Eager
 from rtbridge.errors import ListenError
 from rtbridge.handler import Handler
 from rtbridge.readiness import Readiness
+from rtbridge.transport.accepting import SocketServer
 from rtbridge.transport.builtin.calls import NAME, Calls
 from rtbridge.transport.builtin.connection import Connection
 from rtbridge.transport.builtin.front import Front, Plan, Times
 from rtbridge.transport.builtin.heads import Head
 from rtbridge.transport.builtin.limits import Limits
 from rtbridge.transport.grpc_services import GrpcServices
-from rtbridge.transport.settings import GrpcSettings, Tls, bind, clear_socket
+from rtbridge.transport.settings import GrpcSettings, Tls, bind, clear_socket, remove_socket
 
 _SERVICE: Final = "centrifugal.centrifugo.proxy.CentrifugoProxy"
 
 #: Callers who wait to be let in.
 _BACKLOG: Final = 2048
 
-#: Seconds between two looks at what takes too long, for a TLS handshake, and for cancelled calls to end.
+#: Seconds between two looks at what takes too long, and for cancelled calls to end.
 _SWEEP: Final = 1.0
-_HANDSHAKE: Final = 10.0
 _LEAVING: Final = 5.0
 
 
@@ -55,7 +55,8 @@ class BuiltinTransport:
         self._fronts: set[Front] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._server: SocketServer | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self.throttle = self._calls.throttle
         self.eager = Eager()
@@ -64,38 +65,34 @@ class BuiltinTransport:
     async def start(self) -> None:
         """Bind and begin to take calls."""
         address, tls = self._settings.address, self._settings.tls
-        unix = address.startswith("unix:")
         context = None if tls is None else _context(tls, address)
         clear_socket(address, "gRPC")
-        listener = bind(address, "gRPC")
-        loop = asyncio.get_running_loop()
-        handshake = None if context is None else _HANDSHAKE
+        self._listener = bind(address, "gRPC")
+        if not address.startswith("unix:"):
+            self.address = f"{address.rpartition(':')[0]}:{self._listener.getsockname()[1]}"
 
         def front() -> Front:
             return Front(self, self._times, secure=context is not None, clock=self._clock)
 
+        most = self._settings.connections
+        server = SocketServer(self._listener, front, name="gRPC", tls=context, backlog=_BACKLOG, connections=most)
         try:
-            if unix:
-                self._server = await loop.create_unix_server(
-                    front, sock=listener, ssl=context, backlog=_BACKLOG, ssl_handshake_timeout=handshake
-                )
-            else:
-                self.address = f"{address.rpartition(':')[0]}:{listener.getsockname()[1]}"
-                self._server = await loop.create_server(
-                    front, sock=listener, ssl=context, backlog=_BACKLOG, ssl_handshake_timeout=handshake
-                )
-        except OSError as exc:
-            listener.close()
-            raise ListenError(f"gRPC cannot listen on {address}: {exc.strerror}") from exc
-        self._sweeping = loop.call_later(_SWEEP, self._sweep)
+            server.start()
+        except ListenError:
+            self._listener.close()
+            raise
+        self._server = server
+        self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
     async def stop(self, timeout: float) -> None:
         """Tell callers to go elsewhere (GOAWAY), wait for calls under way, then end."""
         self._services.stopping()
-        if self._server is None:
+        if self._server is None or self._listener is None:
             return
         server, self._server = self._server, None
         server.close()
+        self._listener.close()
+        await server.wait_closed()
         for front in list(self._fronts):
             front.drain(timeout)
         with contextlib.suppress(TimeoutError):
@@ -109,7 +106,7 @@ class BuiltinTransport:
             await asyncio.wait(self._tasks, timeout=_LEAVING)
         if self._sweeping is not None:
             self._sweeping.cancel()
-        _remove(self.address)
+        remove_socket(self.address)
 
     async def _gone(self) -> None:
         while self._fronts:
@@ -145,11 +142,6 @@ class BuiltinTransport:
         """A task was cancelled, and may take its time to end."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _remove(address: str) -> None:
-    if address.startswith("unix:"):
-        Path(address.removeprefix("unix:")).unlink(missing_ok=True)
 
 
 def _context(tls: Tls, address: str) -> ssl.SSLContext:

@@ -117,6 +117,27 @@ async def test_time_for_bodies(long_bodies: bool) -> None:
     await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
+async def test_time_for_a_greeting() -> None:
+    """A connection may be silent at first for longer than a request may take that has begun."""
+    connections = Connections(receive_timeout=20.0, send_timeout=60.0, greeting=3600.0)
+    config = uvicorn.Config(lambda: None, log_config=None, lifespan="off", ws="none")
+    config.load()
+    timers, wire = Timers(), Wire()
+    protocol = _protocol(65536, connections)(config=config, server_state=ServerState(), app_state={})
+    protocol.loop = timers
+    wire.protocol = protocol
+    protocol.connection_made(wire)
+    greeting = protocol.receiving
+    assert timers.running == []
+    protocol.data_received(b"POST / HTTP/1.1\r\n")
+    (timer,) = timers.running
+    assert greeting.cancelled()
+    protocol.data_received(b"Host: x\r\n")
+    assert timers.running == [timer]
+    timer.call()
+    assert wire.aborted
+
+
 USER: ContextVar[str] = ContextVar("user", default="nobody")
 
 

@@ -32,10 +32,22 @@ class Server:
 
     """
 
-    def __init__(self, **section: Any) -> None:
-        """Start it; ``section`` is laid over the ``rtbridge`` section of its configuration."""
-        command = (sys.executable, "-m", "tests.transport.builtin.server", json.dumps(section))
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *, files: int = 0, log: Path | None = None, **section: Any) -> None:
+        """Start it.
+
+        Args:
+            files: How many it may open; 0 for as many as we may.
+            log: Takes what it logs; None leaves that to pytest.
+            section: Laid over the ``rtbridge`` section of its configuration.
+
+        """
+        command = [sys.executable, "-m", "tests.transport.builtin.server", json.dumps(section)]
+        if files:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        with contextlib.nullcontext() if log is None else log.open("w") as complaints:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True
+            )
         self._watched = psutil.Process(self._process.pid)
         assert self._process.stdout is not None
         heard, _, _ = select.select([self._process.stdout], [], [], BOUND)

@@ -146,6 +146,28 @@ def test_a_slow_preface(said: bytes, run: Run) -> None:
     run(body)
 
 
+def test_places_of_the_silent(run: Run) -> None:
+    """Peers that say nothing keep others out for as long as a greeting may take; who is served is served all along."""
+
+    async def body(stand: Stand) -> None:
+        other = await stand.dial()
+        silent = [await stand.dial(raw=True) for _ in range(2)]
+        refused = await stand.dial(raw=True)
+        refused.read()
+        await refused.until(lambda: refused.closed)
+        assert (refused.closed, refused.frames) == (True, [])
+        assert (await other.call(rpc())).code == 0
+        await stand.passes(LONG)
+        for client in silent:
+            client.read()
+            await client.until(lambda: False)  # the end of its connection
+        late = await stand.dial()
+        assert (await late.call(rpc())).code == 0
+        assert (await other.call(rpc())).code == 0
+
+    run(body, limits={"connections": 3})
+
+
 def test_a_header_block_that_stops(run: Run) -> None:
     """A header block that does not end holds its connection for a while, and not for good."""
 
