@@ -5,23 +5,40 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
 from rtbridge.codec.descriptors import message_class
+from tests.certificates import Pair
+from tests.contract.test_tls import certificates
 from tests.real.conftest import find_tool
+from tests.transport.builtin.conftest import Server
 from tests.transport.builtin.h2 import RPC, message, rpc
+
+__all__ = ["certificates"]
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
 SHARED = True
 
+#: What curl ends with where the other side refuses it: an end too early, a failed handshake, an empty reply, a broken
+#: connection, an error of HTTP/2.
+NOT_SERVED: Final = (16, 18, 35, 52, 55, 56, 92)
+
 GRPC: Final = ("-H", "content-type: application/grpc", "-H", "te: trailers")
 
 
-async def output(command: Sequence[str | Path], within: float = 25) -> str:
-    """What a program writes; it has to end well."""
+class Ran(NamedTuple):
+    """A program that has ended."""
+
+    code: int | None
+    written: str
+    complaint: str
+
+
+async def ran(command: Sequence[str | Path], within: float = 25) -> Ran:
+    """What a program does."""
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         async with asyncio.timeout(within):
@@ -30,28 +47,53 @@ async def output(command: Sequence[str | Path], within: float = 25) -> str:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, complaint.decode()
-    return written.decode("latin-1")
+    return Ran(process.returncode, written.decode("latin-1"), complaint.decode())
+
+
+class Curl:
+    """Posts a body with curl.
+
+    Args:
+        folder: For what it sends and receives.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._program = find_tool("curl", "the tests with curl")
+        self._sent, self._received, self._head = (folder / name for name in ("sent", "received", "head"))
+
+    async def run(self, url: str, body: bytes, *arguments: str | Path) -> Ran:
+        """Post it, well or not."""
+        self._sent.write_bytes(body)
+        for path in (self._received, self._head):
+            path.write_bytes(b"")
+        command = [self._program, "-sS", "--max-time", "20", "--noproxy", "*", *arguments]
+        return await ran([*command, "--data-binary", f"@{self._sent}", "-o", self._received, "-D", self._head, url])
+
+    async def post(self, url: str, body: bytes, *arguments: str | Path) -> tuple[str, bytes, str]:
+        """Head, body and trailers of the response."""
+        done = await self.run(url, body, *arguments)
+        assert done.code == 0, done.complaint
+        # curl writes trailers behind the head, after the empty line.
+        first, _, trailers = self._head.read_bytes().decode("latin-1").partition("\r\n\r\n")
+        return first, self._received.read_bytes(), trailers
 
 
 @pytest.fixture
 def curl(server: Any, tmp_path: Path) -> Any:
-    """Posts a body to a path with curl: head, body and trailers of the response."""
-    program = find_tool("curl", "the tests with curl")
+    """Posts a body to a path with curl, in plain text: head, body and trailers of the response."""
+    client = Curl(tmp_path)
 
     async def post(path: str, body: bytes, *arguments: str) -> tuple[str, bytes, str]:
-        sent, received, head = (tmp_path / name for name in ("sent", "received", "head"))
-        sent.write_bytes(body)
-        received.write_bytes(b"")
-        options = ["--http2-prior-knowledge", "-sS", "--max-time", "20", "--noproxy", "*"]
-        command: list[str | Path] = [program, *options, *arguments]
-        command += ["--data-binary", f"@{sent}", "-o", received, "-D", head, f"http://{server.address}{path}"]
-        await output(command)
-        # curl writes trailers behind the head, after the empty line.
-        first, _, trailers = head.read_bytes().decode("latin-1").partition("\r\n\r\n")
-        return first, received.read_bytes(), trailers
+        return await client.post(f"http://{server.address}{path}", body, "--http2-prior-knowledge", *arguments)
 
     return post
+
+
+def echoed(body: bytes) -> bytes:
+    """The data of a reply in its frame."""
+    assert body[:5] == b"\0" + (len(body) - 5).to_bytes(4, "big")
+    return bytes(message_class("centrifugal.centrifugo.proxy.RPCResponse").FromString(body[5:]).result.data)
 
 
 async def test_curl(curl: Any) -> None:
@@ -59,8 +101,7 @@ async def test_curl(curl: Any) -> None:
     head, body, trailers = await curl(RPC, message(rpc(b'{"a":1}')), *GRPC)
     assert head.startswith("HTTP/2 200")
     assert "content-type: application/grpc" in head
-    reply = message_class("centrifugal.centrifugo.proxy.RPCResponse").FromString(body[5:])
-    assert (body[:5], reply.result.data) == (b"\0" + (len(body) - 5).to_bytes(4, "big"), b'{"a":1}')
+    assert echoed(body) == b'{"a":1}'
     assert "grpc-status: 0" in trailers
 
 
@@ -84,9 +125,49 @@ async def test_curl_large(curl: Any) -> None:
     """A request and a reply of a megabyte, which take several windows each way."""
     data = bytes(range(256)) * 4096
     _, body, trailers = await curl(RPC, message(rpc(data)), *GRPC)
-    reply = message_class("centrifugal.centrifugo.proxy.RPCResponse").FromString(body[5:])
-    assert reply.result.data == data
+    assert echoed(body) == data
     assert "grpc-status: 0" in trailers
+
+
+async def test_curl_over_tls(certificates: dict[str, Pair], tmp_path: Path) -> None:
+    """HTTP/2 is agreed upon with ALPN; who asks for HTTP/1.1, or trusts somebody else, is not served."""
+    curl, pair, ca = Curl(tmp_path), certificates["server"], certificates["ca"].cert
+    server = Server(tls={"cert": str(pair.cert), "key": str(pair.key)})
+    try:
+        url, call = f"https://{server.address}{RPC}", message(rpc(b'{"a":1}'))
+        head, body, trailers = await curl.post(url, call, "--http2", "--cacert", ca, *GRPC)
+        assert head.startswith("HTTP/2 200")
+        assert echoed(body) == b'{"a":1}'
+        assert "grpc-status: 0" in trailers
+        assert (await curl.run(url, call, "--http1.1", "--cacert", ca, *GRPC)).code in NOT_SERVED
+        doubting = await curl.run(url, call, "--http2", "--cacert", certificates["other"].cert, *GRPC)
+        assert doubting.code == 60  # "Peer certificate cannot be authenticated"
+        plain = await curl.run(f"http://{server.address}{RPC}", call, "--http2-prior-knowledge", *GRPC)
+        assert plain.code in NOT_SERVED
+    finally:
+        server.stop()
+
+
+async def test_curl_with_a_certificate(certificates: dict[str, Pair], tmp_path: Path) -> None:
+    """With `client_ca`, whose certificate it signed gets in; others get nothing, with TLS 1.2 and with 1.3."""
+    curl, pair, ca = Curl(tmp_path), certificates["server"], certificates["ca"].cert
+    server = Server(tls={"cert": str(pair.cert), "key": str(pair.key), "client_ca": str(ca)})
+    try:
+        url, call = f"https://{server.address}{RPC}", message(rpc(b'{"a":1}'))
+        for version in ("1.2", "1.3"):
+            asked = ("--http2", "--cacert", ca, "--tls-max", version, *GRPC)
+            client, stranger = (
+                (*asked, "--cert", certificates[name].cert, "--key", certificates[name].key)
+                for name in ("client", "stranger")
+            )
+            head, body, trailers = await curl.post(url, call, *client)
+            assert head.startswith("HTTP/2 200")
+            assert echoed(body) == b'{"a":1}'
+            assert "grpc-status: 0" in trailers
+            for refused in (asked, stranger):
+                assert (await curl.run(url, call, *refused)).code in NOT_SERVED
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(("clients", "streams"), [(1, 1), (1, 32), (8, 16)])
@@ -97,7 +178,9 @@ async def test_h2load(clients: int, streams: int, server: Any, bystander: Any, t
     body.write_bytes(message(rpc(b"x" * 200)))
     command: list[str | Path] = [program, "-n", str(calls), "-c", str(clients), "-m", str(streams), "-d", body]
     headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-    text = await output([*command, *headers, f"http://{server.address}{RPC}"], within=60)
+    done = await ran([*command, *headers, f"http://{server.address}{RPC}"], within=60)
+    assert done.code == 0, done.complaint
+    text = done.written
     assert f"requests: {calls} total, {calls} started, {calls} done, {calls} succeeded, 0 failed, 0 errored" in text
     assert f"status codes: {calls} 2xx" in text
     sizes = re.search(r"\((\d+)\) data", text)
