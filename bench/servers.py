@@ -35,8 +35,8 @@ _FREE: Final = "127.0.0.1:0"
 
 
 @asynccontextmanager
-async def _rtbridge(section: dict[str, Any]) -> AsyncIterator[str]:
-    runtime = application(config=parse_config(own(section)).config)
+async def _served(runtime: Runtime) -> AsyncIterator[str]:
+    """Where the one transport of a runtime listens."""
     await runtime.boot()
     (transport,) = runtime.transports()
     await transport.start()
@@ -44,6 +44,10 @@ async def _rtbridge(section: dict[str, Any]) -> AsyncIterator[str]:
         yield transport.address
     finally:
         await runtime.stop([transport])
+
+
+def _rtbridge(section: dict[str, Any]) -> AbstractAsyncContextManager[str]:
+    return _served(application(config=parse_config(own(section)).config))
 
 
 def grpcio() -> AbstractAsyncContextManager[str]:
@@ -142,18 +146,10 @@ def bare_http() -> AbstractAsyncContextManager[str]:
     return _uvicorn(_echo_app, server_header=False, date_header=False, timeout_keep_alive=3600, ws="none")
 
 
-@asynccontextmanager
-async def web() -> AsyncIterator[str]:
+def web() -> AbstractAsyncContextManager[str]:
     """A page behind ``http.app``, as an HTTP worker runs it."""
     section = {"http": {"address": _FREE, "app": "bench.pages:app"}, "rtbridge": {"entry_points": False}}
-    runtime = Runtime(parse_config({"version": "3", **section}).config)
-    await runtime.boot()
-    (transport,) = runtime.transports()
-    await transport.start()
-    try:
-        yield transport.address
-    finally:
-        await runtime.stop([transport])
+    return _served(Runtime(parse_config({"version": "3", **section}).config))
 
 
 def bare_web() -> AbstractAsyncContextManager[str]:

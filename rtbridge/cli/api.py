@@ -10,8 +10,7 @@ import msgspec
 
 from rtbridge.api import Position, SyncApi
 from rtbridge.api.connect import find_endpoint, open_sync
-from rtbridge.cli.project import Chosen, enter, project_options
-from rtbridge.config.values import parse_duration
+from rtbridge.cli.project import Chosen, enter, project_options, timeout_seconds
 from rtbridge.errors import ApiError, ApiFailure, Disconnect, SetupError
 from rtbridge.events import JSON_NULL
 
@@ -28,7 +27,7 @@ _TIMEOUT = click.option("--timeout", metavar="5s", help="How long the server may
 
 def _ask(chosen: Chosen, timeout: str | None, call: Callable[[SyncApi], Any]) -> Any:
     """What a call gives; ends the command with 1 when it is refused, with 2 when it reaches nobody."""
-    seconds = None if timeout is None else _seconds(timeout)
+    seconds = None if timeout is None else timeout_seconds(timeout)
     settings = find_endpoint(
         lambda file: enter(chosen._replace(config=file)).config,
         chosen.config,
@@ -44,16 +43,6 @@ def _ask(chosen: Chosen, timeout: str | None, call: Callable[[SyncApi], Any]) ->
         raise _Refused(str(exc)) from exc
     except ApiError as exc:
         raise _Refused(str(exc)) from exc
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise click.UsageError(f"--timeout {text}: a duration above zero is wanted, such as 1s or 500ms")
-    return seconds
 
 
 def _value(text: str) -> Any:

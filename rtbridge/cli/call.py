@@ -13,10 +13,10 @@ from google.protobuf.message import DecodeError
 from rtbridge.centrifugo.places import table
 from rtbridge.cli import dial
 from rtbridge.cli.messages import reply_value, request_message
-from rtbridge.cli.project import Chosen, enter, project_options
+from rtbridge.cli.project import Chosen, enter, project_options, timeout_seconds
 from rtbridge.cli.verdict import UNREACHED, Verdict, failed, verdict
 from rtbridge.config import Address, Config
-from rtbridge.config.values import parse_address, parse_duration
+from rtbridge.config.values import parse_address
 from rtbridge.errors import ConfigError
 
 #: What both wires take as the name of a header.
@@ -72,7 +72,7 @@ def call(
     configuration. Exit code 0: answered; 1: denied, an error, or no answer in time; 2: the call came to no hook,
     because nobody listens, or TLS or the secret was refused.
     """
-    request, seconds, pairs = _request(event, given), _timeout(timeout), _pairs(headers)
+    request, seconds, pairs = _request(event, given), timeout_seconds(timeout), _pairs(headers)
     if (cert is None) != (key is None):
         raise click.UsageError("--cert and --key go together")
     # Taken as they are now: -w changes where relative paths start.
@@ -196,16 +196,6 @@ def _with_secret(config: Config, pairs: list[tuple[str, str]]) -> list[tuple[str
     if secret is not None and secret.key not in [name.lower() for name, _ in pairs]:
         return [*pairs, (secret.key, secret.values[0])]
     return pairs
-
-
-def _timeout(text: str) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise click.UsageError(f"--timeout {text}: a duration above zero is wanted, such as 1s or 500ms")
-    return seconds
 
 
 def _exchange(peer: dial.Peer, event: str, request: dict[str, Any], *, over_http: bool) -> dict[str, Any]:

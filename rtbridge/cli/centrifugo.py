@@ -14,9 +14,9 @@ from rtbridge.centrifugo.compare import Ours, compare
 from rtbridge.centrifugo.embedded import called, whole
 from rtbridge.centrifugo.source import read_source
 from rtbridge.cli import describe
-from rtbridge.cli.project import Chosen, bring_up, project_options
+from rtbridge.cli.project import Chosen, bring_up, project_options, timeout_seconds
 from rtbridge.config import Address, Embedded
-from rtbridge.config.values import format_duration, parse_duration
+from rtbridge.config.values import format_duration
 from rtbridge.errors import ConfigError
 
 
@@ -89,7 +89,7 @@ def _whole(
     files: Mapping[str, str],
 ) -> Built:
     if timeout is not None:
-        _positive(timeout)
+        timeout_seconds(timeout)
     if not called(own):
         return whole(own, None)
     listening = [name for name in (runtime.config.rtbridge.grpc_server, "http") if name in runtime.addresses()]
@@ -134,7 +134,7 @@ def target_of(runtime: Runtime, wire: str | None, endpoint: str | None, timeout:
         raise ConfigError(
             f"{key} names no host and port; say with --endpoint HOST:PORT where Centrifugo finds rtbridge"
         )
-    seconds = _positive(timeout)
+    seconds = timeout_seconds(timeout)
     if own.limits.hook_timeout is not None and seconds <= own.limits.hook_timeout:
         timeout = format_duration(math.ceil(own.limits.hook_timeout) + 1)
     return Target(
@@ -146,16 +146,6 @@ def target_of(runtime: Runtime, wire: str | None, endpoint: str | None, timeout:
         tls=own.tls is not None,
         client_cert=own.tls is not None and own.tls.client_ca is not None,
     )
-
-
-def _positive(timeout: str) -> float:
-    try:
-        seconds = parse_duration(timeout)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise ConfigError(f"--timeout {timeout}: a duration above zero is wanted, such as 1s or 500ms")
-    return seconds
 
 
 def _split(endpoint: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import click
 
 from rtbridge.app import Runtime, load, use_environment
 from rtbridge.config import Loaded
+from rtbridge.config.values import parse_duration
 from rtbridge.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -112,3 +113,19 @@ def bring_up(chosen: Chosen) -> tuple[Loaded, Runtime]:
     """
     loaded = enter(chosen)
     return loaded, Runtime(loaded.config)
+
+
+def timeout_seconds(text: str) -> float:
+    """What ``--timeout`` says, in seconds.
+
+    Raises:
+        click.UsageError: It is no duration above zero.
+
+    """
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0.0
+    if seconds <= 0:
+        raise click.UsageError(f"--timeout {text}: a duration above zero is wanted, such as 1s or 500ms")
+    return seconds

@@ -41,15 +41,7 @@ _LOOK: Final = 0.05
 
 
 class Answerer(Duty):
-    """The calls of one link.
-
-    Args:
-        runtime: Has the hooks.
-        link: To the parent.
-        api: Calls of the server API that travel over the link; None where there are none.
-        stores: Operations on stores that do; None where there are none.
-
-    """
+    """The calls of one link; made of what a :class:`Duty` is."""
 
     def __init__(
         self, runtime: Runtime, link: Link, api: FramedApi | None = None, stores: FramedStores | None = None

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from rtbridge import Api, SyncApi
-from rtbridge.api import LocalApi
+from rtbridge.api import LocalApi, retries
 from rtbridge.api.connect import Settings, open_async, open_sync
 from rtbridge.api.remote import answered
 from rtbridge.api.settings import ControlSettings, GrpcSettings, HttpSettings
@@ -125,6 +125,12 @@ async def started(kind: str, folder: Path, over: Mapping[str, Any] | None = None
     namespaces = {"channel": {"namespaces": [*CONFIG["channel"]["namespaces"], MAPS]}}
     config = merged(merged(merged(CONFIG, namespaces), grpc), over or {})
     return await RealCentrifugo.start(binary, folder, config), f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that are not about how long a client waits before it tries again."""
+    monkeypatch.setattr(retries, "BACKOFF", 0.001)
 
 
 @pytest.fixture(params=WAYS)

@@ -8,18 +8,13 @@ import pytest
 
 from rtbridge import ApiError, ApiFailure
 from rtbridge.api import _generated as messages
-from rtbridge.api import retries
 from rtbridge.api.remote import Answered, answered, encode
 from rtbridge.api.settings import ControlSettings
 from tests.api.conftest import client_of
 from tests.api.fakes import ControlFake, GrpcFake
 from tests.centrifugo import find_free_port
 
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about how long a client waits."""
-    monkeypatch.setattr(retries, "BACKOFF", 0.001)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture

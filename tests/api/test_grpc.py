@@ -10,18 +10,13 @@ import grpc
 import pytest
 
 from rtbridge import Api, ApiError, ApiFailure, Command, ConfigError, Position
-from rtbridge.api import retries
 from rtbridge.api.settings import GrpcSettings, Trust
 from rtbridge.codec.descriptors import message_class
 from tests.api.conftest import client_of
 from tests.api.fakes import PACKAGE, GrpcFake
 from tests.centrifugo import find_free_port
 
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about how long a client waits."""
-    monkeypatch.setattr(retries, "BACKOFF", 0.001)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture

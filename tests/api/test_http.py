@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from rtbridge import Api, ApiError, ApiFailure, Command
-from rtbridge.api import retries
 from rtbridge.api.settings import HttpSettings, Trust
 from tests.api.conftest import client_of
 from tests.api.fakes import DROP, Answer, HttpFake, answer
@@ -16,10 +15,7 @@ HALF = Answer(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"resu', True)
 BUSY = answer("busy", 503)
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about how long a client waits."""
-    monkeypatch.setattr(retries, "BACKOFF", 0.001)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture

@@ -246,7 +246,6 @@ def test_endpoints(every: Any, invoke: Invoke, options: tuple[str, ...], endpoin
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("-o", "centrifuge={}", "--timeout", "x"), "--timeout x: a duration above zero is wanted"),
         (("-o", "centrifuge.proxy_address=127.0.0.1:0"), "centrifuge.proxy_address names no host and port; say with"),
         (("--http", "-o", "rtbridge.http_proxy=null"), "rtbridge.http_proxy.address names no host and port"),
         (("--http", "-o", "rtbridge.http_proxy.address=unix:///x"), "rtbridge.http_proxy.address names no host"),
@@ -269,6 +268,13 @@ def test_what_cannot_be_done_is_exit_code_2(every: Any, invoke: Invoke, options:
     found = invoke("centrifugo-config", *options)
     assert found.exit_code == 2
     assert found.stderr.startswith(f"rtbridge: {message}")
+
+
+def test_a_timeout_that_is_none(every: Any, invoke: Invoke) -> None:
+    """It is a mistake on the command line, as with every command that has the option."""
+    found = invoke("centrifugo-config", "-o", "centrifuge={}", "--timeout", "x")
+    assert found.exit_code == 2
+    assert "Error: --timeout x: a duration above zero is wanted" in found.stderr
 
 
 def test_tls_and_its_files(chat: Any, invoke: Invoke, certificates: Any) -> None:

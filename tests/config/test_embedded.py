@@ -11,6 +11,7 @@ import pytest
 from rtbridge.config import Embedded, embedded_from, json_schema, parse_config
 from rtbridge.config.embedded_kinds import Pem, format_interval
 from rtbridge.errors import ConfigError
+from tests.config.written import defaults
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -396,16 +397,6 @@ def test_defaults_of_the_schema_load() -> None:
     """They are written as in the file, and name what the section is without them."""
     schema: Any = json_schema()
     section = schema["properties"]["rtbridge"]["properties"]["embedded"]
-
-    def defaults(schema: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in schema["properties"].items():
-            if "default" in value:
-                found[key] = value["default"]
-            elif "properties" in value:
-                found[key] = defaults(value)
-        return found
-
     written = defaults(json.loads(json.dumps(section)))
     assert embedded_from(written) == Embedded()
     assert written["channel"]["history_meta_ttl"] == "720h"

@@ -10,6 +10,7 @@ import yaml
 
 from rtbridge.config import json_schema, parse_config
 from rtbridge.config.roadrunner import known_keys
+from tests.config.written import defaults
 
 FIXTURES = Path(__file__).with_name("fixtures")
 
@@ -95,16 +96,6 @@ def test_defaults_are_written_as_in_the_file_and_load() -> None:
     centrifuge = schema["properties"]["centrifuge"]["properties"]
     assert centrifuge["proxy_address"]["default"] == "tcp://127.0.0.1:30000"
     assert "default" not in settings["limits"]
-
-    def defaults(schema: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in schema["properties"].items():
-            if "default" in value:
-                found[key] = value["default"]
-            elif "properties" in value:
-                found[key] = defaults(value)
-        return found
-
     written = defaults(schema)
     del written["centrifuge"]["pool"]
     loaded = parse_config(written)

@@ -15,6 +15,7 @@ from rtbridge.embedded._client_generated import (
     SubscribeResult,
 )
 from rtbridge.embedded.answers import check, connect_grant
+from rtbridge.embedded.commands.granting import granted
 from rtbridge.embedded.commands.subscribe import enter, entered
 from rtbridge.embedded.connection import EMULATED, MAX_TTL
 from rtbridge.embedded.grants import ConnectGrant
@@ -60,17 +61,12 @@ def _verified(
     request: ConnectRequest,
     found: ConnectGrant | TokenExpired | TokenInvalid | Exception,
 ) -> None:
-    if isinstance(found, TokenExpired):
-        raise ClientError("TOKEN_EXPIRED")
-    if isinstance(found, TokenInvalid):
-        log.info("client %s: connection token refused: %s", session.id, found)
-        raise Disconnect("INVALID_TOKEN")
-    if isinstance(found, Exception):
-        log.error("client %s: the connection token cannot be verified: %s", session.id, found)
-        raise ClientError("INTERNAL")
-    if not found.user and session.node.config.client.disallow_anonymous_connection_tokens:
+    grant = granted(
+        session, "connection", found, expired=ClientError("TOKEN_EXPIRED"), invalid=Disconnect("INVALID_TOKEN")
+    )
+    if not grant.user and session.node.config.client.disallow_anonymous_connection_tokens:
         raise Disconnect("PERMISSION_DENIED")
-    _admit(session, reply_to, request, found, from_token=True)
+    _admit(session, reply_to, request, grant, from_token=True)
 
 
 def _answered(session: Session, reply_to: int, request: ConnectRequest, answer: Any) -> None:

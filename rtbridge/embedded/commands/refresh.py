@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from rtbridge.embedded._client_generated import Command, RefreshResult, Reply, SubRefreshResult
+from rtbridge.embedded.commands.granting import granted
 from rtbridge.embedded.commands.subscribe import check_subscription_token
 from rtbridge.embedded.connection import MAX_TTL, SUBSCRIPTION_EXPIRED
 from rtbridge.embedded.grants import ConnectGrant, SubscribeGrant
@@ -36,29 +37,22 @@ def refresh(session: Session, command: Command) -> None:
 
 
 def _verified(session: Session, reply_to: int, found: ConnectGrant | TokenExpired | TokenInvalid | Exception) -> None:
-    if isinstance(found, TokenExpired):
-        raise Disconnect("EXPIRED")
-    if isinstance(found, TokenInvalid):
-        log.info("client %s: connection token refused: %s", session.id, found)
-        raise Disconnect("INVALID_TOKEN")
-    if isinstance(found, Exception):
-        log.error("client %s: the connection token cannot be verified: %s", session.id, found)
-        raise ClientError("INTERNAL")
-    if found.user != session.user:
+    grant = granted(session, "connection", found, expired=Disconnect("EXPIRED"), invalid=Disconnect("INVALID_TOKEN"))
+    if grant.user != session.user:
         log.info("client %s: the connection token is of another user", session.id)
         raise Disconnect("INVALID_TOKEN")
-    if _channels_changed(session, {*found.channels, *found.subs}):
+    if _channels_changed(session, {*grant.channels, *grant.subs}):
         raise Disconnect("INSUFFICIENT_STATE")
-    if found.meta is not None:
-        session.meta = found.meta
+    if grant.meta is not None:
+        session.meta = grant.meta
     now = int(session.node.clock.time())
     result = RefreshResult()
-    if found.expire_at:
-        expire_at = min(found.expire_at, now + MAX_TTL)
+    if grant.expire_at:
+        expire_at = min(grant.expire_at, now + MAX_TTL)
         if expire_at <= now:
             raise ClientError("EXPIRED")
-        if found.info is not None:
-            session.renew_info(found.info)
+        if grant.info is not None:
+            session.renew_info(grant.info)
         session.expire_at = expire_at
         session.schedule_expiry()
         result.expires, result.ttl = True, expire_at - now
@@ -124,17 +118,13 @@ def _sub_verified(
     sub: Subscription,
     found: SubscribeGrant | TokenExpired | TokenInvalid | Exception,
 ) -> None:
-    if isinstance(found, TokenInvalid):
-        log.info("client %s: subscription token refused: %s", session.id, found)
-        raise Disconnect("INVALID_TOKEN")
-    if isinstance(found, SubscribeGrant):
-        check_subscription_token(session, channel, found)
-        expire_at, info = found.expire_at, found.info
-    elif isinstance(found, TokenExpired):
+    if isinstance(found, TokenExpired):
         expire_at, info = 0, None  # so does Centrifugo: the subscription stays, and does not expire any more
     else:
-        log.error("client %s: the subscription token cannot be verified: %s", session.id, found)
-        raise ClientError("INTERNAL")
+        invalid = Disconnect("INVALID_TOKEN")
+        grant = granted(session, "subscription", found, expired=invalid, invalid=invalid)
+        check_subscription_token(session, channel, grant)
+        expire_at, info = grant.expire_at, grant.info
     now = int(session.node.clock.time())
     expire_at = min(expire_at, now + MAX_TTL)
     if 0 < expire_at < now:

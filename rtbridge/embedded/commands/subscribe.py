@@ -17,6 +17,7 @@ from rtbridge.embedded._client_generated import (
     UnsubscribeResult,
 )
 from rtbridge.embedded.answers import check, subscribe_options
+from rtbridge.embedded.commands.granting import granted
 from rtbridge.embedded.connection import MAX_TTL, Pending
 from rtbridge.embedded.delta import delta_or_full
 from rtbridge.embedded.grants import SubscribeGrant
@@ -106,16 +107,11 @@ def _verified(
     space: Space,
     found: SubscribeGrant | TokenExpired | TokenInvalid | Exception,
 ) -> None:
-    if isinstance(found, TokenExpired):
-        raise ClientError("TOKEN_EXPIRED")
-    if isinstance(found, TokenInvalid):
-        log.info("client %s: subscription token refused: %s", session.id, found)
-        raise ClientError("PERMISSION_DENIED")
-    if isinstance(found, Exception):
-        log.error("client %s: the subscription token cannot be verified: %s", session.id, found)
-        raise ClientError("INTERNAL")
-    check_subscription_token(session, request.channel, found)
-    _wish(session, reply_to, request, session.node.rules.plan(space, found))
+    grant = granted(
+        session, "subscription", found, expired=ClientError("TOKEN_EXPIRED"), invalid=ClientError("PERMISSION_DENIED")
+    )
+    check_subscription_token(session, request.channel, grant)
+    _wish(session, reply_to, request, session.node.rules.plan(space, grant))
 
 
 def check_subscription_token(session: Session, channel: str, grant: SubscribeGrant) -> None:
