@@ -74,9 +74,14 @@ def served(config: Config, listing: Listing | None, addresses: Iterable[tuple[st
     else:
         plugins, answers = listing.plugins, listing.answers
         lines.append(f"plugins  {len(plugins)}: {', '.join(plugins)}" if plugins else "plugins  none")
-        lines.append(f"answers  {', '.join(answers) or 'nothing'} ({listing.hooks} hooks, {listing.routes} routes)")
+        counts = f"{_counted(listing.hooks, 'hook')}, {_counted(listing.routes, 'route')}"
+        lines.append(f"answers  {', '.join(answers) or 'nothing'} ({counts})")
     lines.append(f"workers  {_workers(config)}")
     return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def alone(config: Config) -> bool:

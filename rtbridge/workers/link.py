@@ -1,7 +1,6 @@
 """One end of a socketpair: frames in, frames out, one write for all that a turn of the loop has to say."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -127,8 +126,10 @@ class Link(asyncio.Protocol):
     def close(self) -> None:
         """Write what is waiting, then close."""
         if self._transport is not None and not self.closed:
-            with contextlib.suppress(FrameError):
+            try:
                 self.flush()
+            except FrameError as exc:
+                log.error("what was left to say over a link is lost: %s", exc)
             self._transport.close()
 
     def abort(self) -> None:

@@ -1,7 +1,9 @@
 """What parent and worker say to one another, written and read."""
 
+import asyncio
 import contextlib
 import random
+import socket
 from typing import Any
 
 import msgspec
@@ -45,6 +47,7 @@ from rtbridge.workers.frames import (
     pack,
     pack_headers,
 )
+from rtbridge.workers.link import Link
 
 _ids = st.integers(0, 2**63 - 1)
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -180,3 +183,18 @@ def test_frames_of_the_other_direction_are_refused() -> None:
 def test_text_that_is_no_text_is_made_one() -> None:
     assert frames.clean("a\udcffb") == "a\\udcffb"
     assert Unpacker[Any](TO_PARENT).feed(pack([Failed(frames.clean("\ud800"))])) == [Failed("\\ud800")]
+
+
+async def test_a_link_that_closes_says_what_it_could_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(frames, "MAX_BATCH", 100)
+    end, other = socket.socketpair()
+    lost: list[bool] = []
+    link = await Link.over(end, Unpacker(TO_WORKER), lambda batch: None, lambda: lost.append(True))
+    link.send(Item(1, b"x" * 100))
+    link.close()
+    await asyncio.wait_for(link.gone.wait(), 10)
+    other.close()
+    assert lost == [True]
+    assert "what was left to say over a link is lost: a batch of " in caplog.text
