@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,6 +197,42 @@ async def test_the_bound_and_a_crowd(serve: Serve) -> None:
     assert sum([await echoed(*peer) for peer in peers]) == 10
     for _, writer in peers:
         writer.close()
+
+
+async def test_small_answers_leave_at_once(serve: Serve) -> None:
+    """Nagle's algorithm is off, as with asyncio's own server."""
+    found: list[int] = []
+
+    class Look(Echo):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            found.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    _, port = serve(Look)
+    peer = await asyncio.open_connection("127.0.0.1", port)
+    assert await echoed(*peer)
+    assert found != [0]
+    assert len(found) == 1
+    peer[1].close()
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    """The same bounds hold there."""
+    listener = bind(f"unix:{tmp_path}/s", "test")
+    server = SocketServer(listener, Echo, name="test", connections=1)
+    server.start()
+    first = await asyncio.open_unix_connection(tmp_path / "s")
+    assert await echoed(*first)
+    second = await asyncio.open_unix_connection(tmp_path / "s")
+    assert not await echoed(*second)
+    first[1].close()
+    await until(lambda: not server._open)
+    third = await asyncio.open_unix_connection(tmp_path / "s")
+    assert await echoed(*third)
+    for _, writer in (second, third):
+        writer.close()
+    server.close()
+    listener.close()
 
 
 async def test_handshakes_have_an_end(

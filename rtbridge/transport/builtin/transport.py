@@ -92,8 +92,11 @@ class BuiltinTransport:
         server, self._server = self._server, None
         server.close()
         self._listener.close()
+        before = tuple(self._fronts)
+        for front in before:
+            front.drain(timeout)
         await server.wait_closed()
-        for front in list(self._fronts):
+        for front in self._fronts.difference(before):
             front.drain(timeout)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):

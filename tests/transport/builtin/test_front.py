@@ -388,3 +388,30 @@ async def test_tls(certificates: dict[str, Pair]) -> None:
         await other.hang_up()
     finally:
         await asyncio.wait_for(transport.stop(5), 15)
+
+
+async def test_an_end_while_somebody_shakes_hands(certificates: dict[str, Pair]) -> None:
+    """Those who are there are told at once, without waiting for a handshake that may never end."""
+    server, ca = certificates["server"], certificates["ca"]
+    context = ssl.create_default_context(cafile=str(ca.cert))
+    context.set_alpn_protocols(["h2"])
+    transport = BuiltinTransport(Handler(), GrpcSettings("127.0.0.1:0", tls=Tls(Path(server.cert), Path(server.key))))
+    await transport.start()
+    caller = await Caller().dial(transport.address, context)
+    caller.write(caller.unary(1, b"one", path=RPC))
+    assert await caller.reply() == b"one"
+    _, silent = await asyncio.open_connection(*transport.address.rsplit(":", 1))
+    taking = transport._server
+    assert taking is not None
+    async with asyncio.timeout(15):
+        while not taking._taking:
+            await asyncio.sleep(0.001)
+    stopping = asyncio.create_task(transport.stop(5))
+    await caller.until(frames.GOAWAY)
+    assert taking._taking
+    caller.write(frames.frame(frames.PING, frames.ACK, 0, (await caller.until(frames.PING)).payload))
+    await caller.rest()
+    await asyncio.wait_for(stopping, 15)
+    assert not taking._open
+    for writer in (caller.writer, silent):
+        writer.close()
