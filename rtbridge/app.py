@@ -30,7 +30,7 @@ from rtbridge.plugins.kv import in_memory, open_stores
 from rtbridge.plugins.kv import warnings as kv_warnings
 from rtbridge.readiness import Readiness
 from rtbridge.stores import Store, kv
-from rtbridge.transport.base import Transport
+from rtbridge.transport.base import Transport, close
 
 if TYPE_CHECKING:
     from rtbridge.plugins.http.intime import Requests
@@ -335,10 +335,7 @@ class Runtime:
         """Close listeners, let what is under way end, bounded by ``drain_timeout``, and shut the plugins down."""
         self.readiness.hold("stop", "stopping")
         self.bridge.end_streams()
-        timeout = self.config.rtbridge.drain_timeout
-        for result in await asyncio.gather(*(t.stop(timeout) for t in transports), return_exceptions=True):
-            if isinstance(result, BaseException):
-                log.error("a listener did not close: %s", result, exc_info=result)
+        await close(transports, self.config.rtbridge.drain_timeout)
         await self.shutdown()
 
     async def shutdown(self) -> None:

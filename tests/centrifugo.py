@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+from tests.processes import ended
+
 #: Seconds after which a wait has failed; nothing here depends on how long anything takes.
 BOUND: Final = 20.0
 
@@ -154,10 +156,6 @@ class Centrifugo:
         """End it."""
         self.terminate()
         try:
-            async with asyncio.timeout(BOUND):
-                await self._process.wait()
+            await ended(self._process, BOUND)
         finally:
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
             await self._reader

@@ -11,10 +11,13 @@ from starlette.routing import Route
 
 from rtbridge.config import Status
 from rtbridge.control.base import Controlled
-from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.transport.uvicorn import Connections, UvicornTransport
 
 #: A probe sends next to nothing.
 _HEADERS = 8 * 1024
+
+#: It says it at once, and asks again at an interval.
+_CONNECTIONS = Connections(keep_alive=75, receive_timeout=20.0, send_timeout=20.0)
 
 
 class Exposition(Protocol):
@@ -86,4 +89,6 @@ def status_transport(
 ) -> UvicornTransport:
     """The application where the section ``status`` wants it, not yet started."""
     app = status_app(controlled, listeners, config.unavailable_status_code, metrics)
-    return UvicornTransport(app, config.address.target, tls=None, header_size=_HEADERS, name="status")
+    return UvicornTransport(
+        app, config.address.target, tls=None, header_size=_HEADERS, name="status", connections=_CONNECTIONS
+    )

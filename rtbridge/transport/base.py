@@ -1,8 +1,12 @@
 """How calls reach the hooks. A transport carries and decides nothing: one file each, one contract suite for all."""
 
+import asyncio
 import hmac
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Protocol
+
+log = logging.getLogger("rtbridge.listening")
 
 
 class Transport(Protocol):
@@ -30,6 +34,13 @@ class Transport(Protocol):
     async def stop(self, timeout: float) -> None:
         """Take no new calls, wait up to ``timeout`` seconds for those under way, then end."""
         ...
+
+
+async def close(transports: Iterable[Transport], timeout: float) -> None:
+    """Stop all of them together; one that does not stop as it should is logged, and keeps none of the others."""
+    for result in await asyncio.gather(*(each.stop(timeout) for each in transports), return_exceptions=True):
+        if isinstance(result, BaseException):
+            log.error("a listener did not close: %s", result, exc_info=result)
 
 
 def places(transport: Transport) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from rtbridge.plugins.kv import in_memory, memory_stores
 from rtbridge.readiness import Readiness
 from rtbridge.stores import Store
 from rtbridge.stores.remote import Performed, perform
-from rtbridge.transport.base import Transport
+from rtbridge.transport.base import Transport, close
 from rtbridge.workers.frames import MAX_PAYLOAD, ApiCall, ApiReply, Mode, Ready, Start, StoreCall, StoreReply, clean
 from rtbridge.workers.pool import Pool
 from rtbridge.workers.process import Worker
@@ -276,10 +276,7 @@ class Parent:
         self.readiness.hold("stop", "stopping")
         if self._supervisor is not None:
             self._supervisor.end_streams()
-        timeout = self.config.rtbridge.drain_timeout
-        for result in await asyncio.gather(*(t.stop(timeout) for t in transports), return_exceptions=True):
-            if isinstance(result, BaseException):
-                log.error("a listener did not close: %s", result, exc_info=result)
+        await close(transports, self.config.rtbridge.drain_timeout)
         await self.shutdown()
 
     async def shutdown(self) -> None:

@@ -64,11 +64,33 @@ class Answered:
         return (error.code, error.temporary) == (100, True)
 
 
-class Pool:
-    """A parent and its workers."""
+class Watched:
+    """A parent and its workers of one mode."""
+
+    mode = "centrifuge"
 
     def __init__(self, parent: Parent) -> None:
         self.parent = parent
+
+    def workers(self, state: str = "") -> list[WorkerInfo]:
+        found = [worker for worker in self.parent.workers() if worker.mode == self.mode]
+        return [worker for worker in found if not state or worker.state == state]
+
+    async def ready(self, count: int) -> list[int]:
+        """Wait until so many workers take calls and no other process is left; their numbers."""
+        await until(
+            lambda: len(self.workers("ready")) == count == len(self.workers()), f"never {count} ready: {self.workers()}"
+        )
+        return [worker.pid for worker in self.workers()]
+
+    async def replaced(self, pid: int) -> None:
+        """Wait until a worker is gone and another one takes calls in its place."""
+        await until(lambda: pid not in [worker.pid for worker in self.workers()], "it is still there")
+        await until(lambda: self.workers("ready"), "nobody came in its place")
+
+
+class Pool(Watched):
+    """Calls to workers."""
 
     async def ask(self, method: str = "", data: Any = None, *, deadline: float | None = 20.0) -> Answered:
         """The answer to an RPC."""
@@ -83,21 +105,6 @@ class Pool:
     def call(self, deadline: float | None = 20.0) -> Call:
         clock = self.parent.handler.clock
         return Call(Headers([("x-a", "1")]), "test", None if deadline is None else clock.monotonic() + deadline, clock)
-
-    def workers(self, state: str = "") -> list[WorkerInfo]:
-        return [worker for worker in self.parent.workers() if not state or worker.state == state]
-
-    async def ready(self, count: int) -> list[int]:
-        """Wait until so many workers take calls and no other process is left; their numbers."""
-        await until(
-            lambda: len(self.workers("ready")) == count == len(self.workers()), f"never {count} ready: {self.workers()}"
-        )
-        return [worker.pid for worker in self.workers()]
-
-    async def replaced(self, pid: int) -> None:
-        """Wait until a worker is gone and another one takes calls in its place."""
-        await until(lambda: pid not in [worker.pid for worker in self.workers()], "it is still there")
-        await until(lambda: self.workers("ready"), "nobody came in its place")
 
     def go(self) -> None:
         """Let the calls of "until" that wait for "go" end."""

@@ -10,8 +10,7 @@ from rtbridge.app import UNHANDLED_EVENTS
 from rtbridge.config import Config, parse_config
 from rtbridge.transport.base import Transport
 from rtbridge.workers.parent import Parent
-from rtbridge.workers.usage import WorkerInfo
-from tests.workers.conftest import soon, until
+from tests.workers.conftest import Watched, soon, until
 
 APP = """
     import asyncio, os, pathlib, sys, threading, time
@@ -140,11 +139,13 @@ def web_configuration(pool: dict[str, Any], **sections: Any) -> Config:
     return parse_config({**given, "rtbridge": own}, known_events=UNHANDLED_EVENTS).config
 
 
-class Served:
+class Served(Watched):
     """A parent that serves HTTP, and a client of it."""
 
+    mode = "http"
+
     def __init__(self, parent: Parent, transports: list[Transport]) -> None:
-        self.parent = parent
+        super().__init__(parent)
         self.transports = transports
         self.address = next(each.address for each in transports if each.name == "web")
         self.client = self.another()
@@ -161,25 +162,9 @@ class Served:
         async with self.another() as client:
             return int((await client.get("/pid")).text)
 
-    def workers(self, state: str = "") -> list[WorkerInfo]:
-        found = [worker for worker in self.parent.workers() if worker.mode == "http"]
-        return [worker for worker in found if not state or worker.state == state]
-
     def holds(self, count: int) -> bool:
         """Whether the workers hold so many requests together."""
         return sum(worker.held for worker in self.workers()) == count
-
-    async def ready(self, count: int) -> list[int]:
-        """Wait until so many take requests and no other process is left; their numbers."""
-        await until(
-            lambda: len(self.workers("ready")) == count == len(self.workers()), f"never {count} ready: {self.workers()}"
-        )
-        return [worker.pid for worker in self.workers()]
-
-    async def replaced(self, pid: int) -> None:
-        """Wait until a worker is gone and another one is in its place."""
-        await until(lambda: pid not in [worker.pid for worker in self.workers()], "it is still there")
-        await until(lambda: self.workers("ready"), "nobody came in its place")
 
     async def stop(self) -> None:
         await soon(self.client.aclose())

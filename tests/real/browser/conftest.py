@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.centrifugo import MISSING, Centrifugo, find_binary, find_free_port
+from tests.processes import ended
 
 ROOT: Final = Path(__file__).parents[3]
 HERE: Final = Path(__file__).parent
@@ -136,11 +137,8 @@ class Rtbridge:
         if self._process.returncode is None:
             self._process.terminate()
         try:
-            async with asyncio.timeout(BOUND):
-                await self._process.wait()
+            await ended(self._process, BOUND)
         finally:
-            if self._process.returncode is None:
-                self._process.kill()
             await self._reader
 
 

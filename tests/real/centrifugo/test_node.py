@@ -24,6 +24,7 @@ from rtbridge import (
     SharedPollRefreshResultItem,
     SubscribeResult,
 )
+from tests.processes import ended
 
 # The first test installs the client; each wait has its own bound.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(200)]
@@ -77,12 +78,8 @@ class Node:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            async with asyncio.timeout(BOUND):
-                await self._process.wait()
+            await ended(self._process, BOUND)
         finally:
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
             await self._reader
 
 
