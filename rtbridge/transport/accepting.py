@@ -1,7 +1,6 @@
 """Takes connections from a listening socket: as many as there is room for, also where several processes take some."""
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -14,10 +13,10 @@ from rtbridge.errors import ListenError
 
 log = logging.getLogger("rtbridge.listening")
 
-#: What the system says when it has no room for another connection; not the fault of the one that is waiting.
-_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: What says of one connection that it is gone, or that another process was faster; the next one may be well.
+_GONE: Final = (BlockingIOError, InterruptedError, ConnectionError)
 
-#: Seconds until another try then.
+#: Seconds until another try where the system gives nothing (EMFILE, ENFILE, ENOBUFS, ENOMEM, ENETDOWN; accept(2)).
 _PAUSE: Final = 1.0
 
 #: Connections that are taken in one turn of the event loop where nobody else takes any.
@@ -149,6 +148,8 @@ class SocketServer:
         while True:
             try:
                 connection, _ = await self._loop.sock_accept(self._listener)
+            except _GONE:
+                continue
             except OSError as exc:
                 self._fail(exc)
                 await asyncio.sleep(_PAUSE)
@@ -159,8 +160,8 @@ class SocketServer:
         for _ in range(self._at_once):
             try:
                 connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return  # another process was faster, or the other side has thought better of it
+            except _GONE:
+                return
             except OSError as exc:
                 self._fail(exc)
                 self._loop.remove_reader(self._listener.fileno())
@@ -169,8 +170,6 @@ class SocketServer:
             self._admit(connection)
 
     def _fail(self, exc: OSError) -> None:
-        if exc.errno not in _NO_ROOM:
-            raise exc
         if (held := self._throttle.admit("no room")) is not None:
             log.error(
                 "%s takes no new connections for now: %s; it tries again every %g s (%d more like it)",
