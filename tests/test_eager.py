@@ -23,12 +23,19 @@ class Started:
         self.eager = Eager()
         self.context = contextvars.copy_context()
 
-    async def __call__(self, *work: Coroutine[Any, Any, None]) -> list[asyncio.Task[None] | None]:
+    async def __call__(
+        self, *work: Coroutine[Any, Any, None], then: Callable[[asyncio.Task[None]], object] = id
+    ) -> list[asyncio.Task[None] | None]:
+        """What became of them; ``then`` is called with each task before the loop comes round."""
         loop = asyncio.get_running_loop()
         made: asyncio.Future[list[asyncio.Task[None] | None]] = loop.create_future()
 
         def start() -> None:
-            made.set_result([self.eager.start(each, self.context.copy()) for each in work])
+            tasks = [self.eager.start(each, self.context.copy()) for each in work]
+            for task in tasks:
+                if task is not None:
+                    then(task)
+            made.set_result(tasks)
 
         loop.call_soon(start)
         return await made
@@ -152,11 +159,15 @@ async def test_cancelled(start: Started, what: str, turns: int) -> None:
             ended.append("work")
             raise
 
-    (task,) = await start(work())
-    assert task is not None
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    task.cancel()
+    if turns:
+        (task,) = await start(work())
+        assert task is not None
+        for _ in range(1, turns):
+            await asyncio.sleep(0)
+        task.cancel()
+    else:
+        (task,) = await start(work(), then=asyncio.Task.cancel)
+        assert task is not None
     async with asyncio.timeout(BOUND):
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -194,10 +205,12 @@ async def test_a_cancellation_that_meets_a_future_that_is_done(start: Started) -
         except asyncio.CancelledError:
             seen.append("cancelled")
 
-    (task,) = await start(work())
+    def done(task: asyncio.Task[None]) -> None:
+        future.set_result(None)
+        task.cancel()
+
+    (task,) = await start(work(), then=done)
     assert task is not None
-    future.set_result(None)
-    task.cancel()
     async with asyncio.timeout(BOUND):
         await task
     assert seen == ["cancelled"]
@@ -366,32 +379,27 @@ async def test_closed_it_leaves_no_task_behind() -> None:
     assert asyncio.all_tasks() == {me}
 
 
-def test_a_task_that_is_dropped_closes_its_coroutine() -> None:
+async def test_closed_before_anything_was_started() -> None:
+    Eager().close()
+
+
+async def test_a_task_that_is_dropped_closes_its_coroutine_in_its_context(start: Started) -> None:
     seen: list[str] = []
 
     async def work() -> None:
+        NAME.set("mine")
         try:
             await asyncio.Event().wait()
         finally:
             seen.append(NAME.get())
 
-    async def main() -> None:
-        started = Started()
-        await started(nothing())
-        await asyncio.sleep(0)
-        NAME.set("outer")
-        await started(work())
-
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _, context: None)  # a task that is destroyed while it waits
-    loop.run_until_complete(main())
-    loop.run_until_complete(asyncio.sleep(0))
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
-    assert seen == ["none"]
+    (task,) = await start(work())
+    assert task is not None
+    await asyncio.sleep(0)
+    task.get_coro().close()
+    assert seen == ["mine"]
+    task.cancel()
+    await asyncio.wait([task], timeout=BOUND)
 
 
 # What the bridge does with a chain.
