@@ -153,7 +153,8 @@ class Bridge:
                 await self._before_first()
             except Exception as exc:
                 outcome = self.denials.failed(event.kind, _brief(exc))
-                self._warn("boot", "%s refused: %s", event, outcome.why)
+                trace = exc.__cause__ if isinstance(exc, RtbridgeError) else exc  # of the hook that failed
+                self._warn("boot", "%s refused, for the boot failed: %s", event, outcome.why, trace)
                 self._line(event, outcome, started, logging.INFO)
                 return Reply(outcome, b"" if outcome.failure else encode(outcome, clock))
             self._before_first = None
@@ -299,12 +300,12 @@ class Bridge:
         self._hinted = second, self._hinted[1] + 1
         return explain(event, self._chains[event.kind], nearest=self._hinted[1] <= _HINTS)
 
-    def _warn(self, key: str, text: str, event: Event, why: str) -> None:
+    def _warn(self, key: str, text: str, event: Event, why: str, trace: BaseException | None = None) -> None:
         held = self._throttle.admit(key)
         if held is None:
             return
         more = f" ({held} more like it since the last time)" if held else ""
-        log.warning(text, describe(event), why + more, extra={"event": fields(event)})
+        log.warning(text, describe(event), why + more, exc_info=trace, extra={"event": fields(event)})
 
     def _report(self, event: Event, outcome: Outcome, error: BaseException) -> None:
         lease = event.call.lease

@@ -293,10 +293,29 @@ async def test_a_boot_that_fails_with_the_first_event(kind: str, caplog: pytest.
         assert (reply.payload == b"") == (kind == "refresh")
         assert b"database" not in reply.payload
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert warning == f"{kind} refused: PluginError: chat.on_boot failed: no database"
+    assert warning == f"{kind} refused, for the boot failed: PluginError: chat.on_boot failed: no database"
     assert len(lines(caplog)) == 2
     broken.clear()
     assert (await bridge.handle(event, PROTO[kind].encode)).outcome.result is not None
+    bridge.close()
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+async def test_a_boot_that_fails_shows_where(wrapped: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """The traceback is that of the hook, whether or not the start has put words around it."""
+    cause = KeyError("DATABASE_URL")
+
+    async def boot() -> None:
+        if wrapped:
+            raise PluginError("chat.on_boot failed: KeyError") from cause
+        raise cause
+
+    bridge = bare(Plugin())
+    bridge.before_first(boot)
+    await bridge.handle(RPCEvent(), PROTO["rpc"].encode)
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert warning.exc_info is not None
+    assert warning.exc_info[1] is cause
     bridge.close()
 
 
