@@ -158,9 +158,9 @@ class Runtime:
                     self._register(_loaded(point.load, f"entry point {point.name} = {point.value}"), point.name)
         for plugin in plugins:
             self._register(plugin)
-        self._reporter: reporting.Reporter | None = None
-        if reporting.asked_for(config):
-            self._reporter = reporting.reporter()
+        self._reports = reporting.Reports(config)
+        reporter = self._reports.look()
+        if reporter is not None:
             self._register(reporting.SENTRY)
         self.chains: dict[str, Chain] = self.manager.chains()
         lifecycle = self.manager.lifecycle()
@@ -176,8 +176,9 @@ class Runtime:
             hook_timeout=limits.hook_timeout,
             threads=config.rtbridge.threads,
             clock=clock,
-            scopes=None if self._reporter is None else self._reporter.event_scope,
+            scopes=None if reporter is None else reporter.event_scope,
         )
+        self._reports.on_late = self._report_to
         self.handler = LocalHandler(self.bridge)
         #: What health checks say.
         self.readiness = Readiness()
@@ -193,6 +194,13 @@ class Runtime:
             plugin = _loaded(lambda: importlib.import_module(str(name)), f"plugin {name}")
         if not self.manager.is_registered(plugin):
             self.manager.register(plugin, name)
+
+    def _report_to(self, reporter: reporting.Reporter) -> None:
+        """Report from now on: a client was made after the plugins were imported."""
+        self._register(reporting.SENTRY)
+        self._lifecycle = self.manager.lifecycle()
+        self.bridge.report_to(reporter.event_scope, self._lifecycle["on_error"])
+        reporter.start(self.config.rtbridge.sentry)
 
     def warnings(self) -> list[str]:
         """What an operator should know before the first event, one line each."""
@@ -243,14 +251,15 @@ class Runtime:
                 state={"api": self.api, "kv": self.kv},
                 routes=self._routes(),
                 boot=self.boot,
-                reporter=self._reporter,
+                reports=self._reports,
                 requests=requests,
                 **options,
             )
         except PluginError as error:
-            if self._reporter is not None:
-                self._reporter.start(self.config.rtbridge.sentry)
-                self._reporter.boot_failed(error)
+            reporter = self._reports.look()
+            if reporter is not None:
+                reporter.start(self.config.rtbridge.sentry)
+                reporter.boot_failed(error)
             raise
 
     def metrics(self) -> "Exposition | None":
@@ -320,11 +329,13 @@ class Runtime:
                 text = f"{step.name} ({step.source}) failed: {type(exc).__name__}: {exc}"
                 error = PluginError(text)
                 error.__cause__ = exc
-                if self._reporter is not None and text != self._reported:  # with lazy_boot each event tries again
-                    self._reporter.boot_failed(error)
+                reporter = self._reports.look()
+                if reporter is not None and text != self._reported:  # with lazy_boot each event tries again
+                    reporter.boot_failed(error)
                     self._reported = text
                 raise error from exc
             del self._unbooted[0]
+        self._reports.look()
         self.readiness.release("boot")
 
     async def ready(self) -> None:

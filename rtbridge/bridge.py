@@ -129,6 +129,11 @@ class Bridge:
         """Await ``boot`` when the first event comes, before its hooks run; it has to allow concurrent calls."""
         self._before_first = boot
 
+    def report_to(self, scopes: Callable[[Event], Scope], on_error: LifecycleChain) -> None:
+        """Take over the scopes, and the hooks that hear of exceptions, of a reporter that came late."""
+        self._scopes = scopes
+        self._on_error = on_error.steps
+
     @property
     def active(self) -> int:
         """Events that are being answered."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
@@ -42,18 +42,49 @@ class Reporter(Protocol):
 
 
 def _client_is_there() -> bool:
-    """Whether a plugin has called ``sentry_sdk.init``."""
+    """Whether a plugin or the application has called ``sentry_sdk.init``."""
     sdk: Any = sys.modules.get("sentry_sdk")
     get_client = getattr(sdk, "get_client", None)
     return get_client is not None and bool(get_client().is_active())
 
 
 def asked_for(config: Config) -> bool:
-    """Whether exceptions are to be reported, now that plugins are imported."""
+    """Whether exceptions are to be reported, as far as that is known by now."""
     own = config.rtbridge
     if own.sentry is not None or SENTRY in own.plugins or _client_is_there():
         return True
     return bool(os.environ.get(_DSN)) and find_spec("sentry_sdk") is not None
+
+
+class Reports:
+    """Whoever reports exceptions, once one is asked for: by the plugins, or by what is imported and started after them.
+
+    Args:
+        config: The configuration.
+
+    Attributes:
+        reporter: Whoever reports; None as long as nobody is asked to.
+        on_late: Called with a reporter that was not there before; None does nothing.
+
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.reporter: Reporter | None = None
+        self.on_late: Callable[[Reporter], None] | None = None
+
+    def look(self) -> Reporter | None:
+        """Whoever reports by now.
+
+        Raises:
+            PluginError: The plugin's package is not installed.
+
+        """
+        if self.reporter is None and asked_for(self._config):
+            self.reporter = reporter()
+            if self.on_late is not None:
+                self.on_late(self.reporter)
+        return self.reporter
 
 
 def reporter() -> Reporter:

@@ -19,7 +19,7 @@ from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.metrics import Measured
 from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
-from rtbridge.plugins.http.reports import Reporter
+from rtbridge.plugins.http.reports import Reports, Starting
 from rtbridge.plugins.http.routes import Routes
 from rtbridge.plugins.http.sendfile import Sent
 from rtbridge.plugins.http.static import Files
@@ -35,7 +35,7 @@ def http_app(
     routes: Sequence[Any] = (),
     boot: Callable[[], Awaitable[object]] | None = None,
     requests: Requests | None = None,
-    reporter: Reporter | None = None,
+    reports: Reports | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> "Application":
     """The application of the ``http`` section, which any ASGI server can run.
@@ -51,7 +51,7 @@ def http_app(
         routes: Those of hooks, on Starlette.
         boot: Boots the plugins, before the first request is answered by a route or the application.
         requests: Counts requests, and bounds their time.
-        reporter: Where unexpected exceptions are reported; None for nowhere.
+        reports: Knows where unexpected exceptions are reported; None for nowhere.
         clock: Times requests and attempts to start.
 
     Raises:
@@ -68,7 +68,7 @@ def http_app(
         routes=routes,
         boot=boot,
         requests=requests or Requests(),
-        reporter=reporter,
+        reports=reports,
         clock=clock,
     )
 
@@ -85,7 +85,7 @@ class Application:
         routes: Those of hooks, on Starlette.
         boot: Boots the plugins; None where there are none.
         requests: Counts requests, and bounds their time.
-        reporter: Where unexpected exceptions are reported; None for nowhere.
+        reports: Knows where unexpected exceptions are reported; None for nowhere.
         clock: Times requests and attempts to start.
 
     Attributes:
@@ -106,7 +106,7 @@ class Application:
         routes: Sequence[Any],
         boot: Callable[[], Awaitable[object]] | None,
         requests: Requests,
-        reporter: Reporter | None,
+        reports: Reports | None,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -118,12 +118,12 @@ class Application:
         self._hosted = (
             None
             if settings.app is None
-            else Hosted(settings.app, lazy=settings.lazy_boot, reporter=reporter, clock=clock)
+            else Hosted(settings.app, lazy=settings.lazy_boot, reports=reports, clock=clock)
         )
         inner: ASGIApp | None = self._hosted
         if routes:
             inner = Routes(routes, inner or Missing(own, files=settings.static is not None))
-        app: ASGIApp = _Last(own, inner, boot, files=settings.static is not None)
+        app: ASGIApp = _Last(own, inner, boot, reports, files=settings.static is not None)
         for name in reversed(settings.middleware):
             app = _layer(name, app, settings, own, requests, clock)
         app = requests.timed(Bodies(app, settings, own, uploads))
@@ -131,7 +131,7 @@ class Application:
             app,
             settings,
             own,
-            reporter=reporter,
+            reports=reports,
             requests=requests,
             ending=self._on_end,
             clock=clock,
@@ -199,25 +199,29 @@ class _Last:
     """What is behind all layers: ``/config.json``, the user's application, and what is not there."""
 
     def __init__(
-        self, own: Own, app: ASGIApp | None, boot: Callable[[], Awaitable[object]] | None, *, files: bool
+        self,
+        own: Own,
+        app: ASGIApp | None,
+        boot: Callable[[], Awaitable[object]] | None,
+        reports: Reports | None,
+        *,
+        files: bool,
     ) -> None:
         self._own = own
         self._hosts = app is not None
         self._app: ASGIApp = Missing(own, files=files) if app is None else app
-        self._boot = None if app is None else boot
+        self._booting = None if app is None or boot is None else Starting(boot, self._booted, reports)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._own.is_told(scope) and (not self._hosts or scope["method"] in READING):
             return self._own.send(self._own.told(scope), scope, receive, send)
-        if self._boot is not None:
-            return self._booted(scope, receive, send)
+        if self._booting is not None:
+            return self._booting(scope, receive, send)  # a boot that fails raises, and the next request tries again
         return self._app(scope, receive, send)
 
-    async def _booted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._boot is not None:
-            await self._boot()  # one that fails raises, and the next request tries again
-            self._boot = None
-        await self._app(scope, receive, send)
+    def _booted(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        self._booting = None
+        return self._app(scope, receive, send)
 
 
 class Missing:

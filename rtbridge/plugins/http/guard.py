@@ -18,7 +18,7 @@ from rtbridge.plugins.http.current import SCOPE
 from rtbridge.plugins.http.intime import Late, Requests
 from rtbridge.plugins.http.own import Own, refusal
 from rtbridge.plugins.http.relay import ENDING, Ending
-from rtbridge.plugins.http.reports import Reporter
+from rtbridge.plugins.http.reports import Reports
 from rtbridge.transport.uvicorn import Progress, cut, progress_of
 
 log = logging.getLogger("rtbridge.http")
@@ -39,7 +39,7 @@ class Guard:
         settings: The section ``http``.
         own: Sends the answers.
         requests: Counts requests, and is told when something that is ``resettable`` could not be reset.
-        reporter: Where exceptions are reported; None for nowhere.
+        reports: Knows where exceptions are reported; None for nowhere.
         ending: What streams find in the extension :data:`~rtbridge.plugins.http.relay.ENDING`.
         clock: Times requests.
 
@@ -51,13 +51,13 @@ class Guard:
         settings: Http,
         own: Own,
         *,
-        reporter: Reporter | None = None,
+        reports: Reports | None = None,
         requests: Requests | None = None,
         ending: Ending = lambda _: lambda: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
-        self._reporter = reporter
+        self._reports = reports
         self._requests = requests or Requests()
         self._ending = ending
         self._status = settings.internal_error_code
@@ -70,7 +70,8 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, in one way or another."""
-        requests, reporter = self._requests, self._reporter
+        requests, reports = self._requests, self._reports
+        reporter = None if reports is None else reports.reporter
         exchange: Exchange | None = None
         # uvicorn knows how far an answer is; to count its messages once more costs as much as all the rest here.
         progress = progress_of(send) if self._plain and not requests.ending else None

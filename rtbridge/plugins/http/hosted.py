@@ -10,7 +10,7 @@ from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.errors import PluginError
 from rtbridge.plugins.http.lifespan import Lifespan
 from rtbridge.plugins.http.loading import load
-from rtbridge.plugins.http.reports import Reporter
+from rtbridge.plugins.http.reports import Reports, Starting
 
 #: Seconds between two attempts to start an application that did not.
 _PAUSE: Final = 1.0
@@ -22,7 +22,7 @@ class Hosted:
     Args:
         name: ``module:attribute``.
         lazy: Import and start it with its first request.
-        reporter: Where a start that fails is reported; None for nowhere.
+        reports: Knows where a start that fails is reported, and is asked again after each; None for nowhere.
         clock: Times the attempts.
 
     Raises:
@@ -30,12 +30,14 @@ class Hosted:
 
     """
 
-    def __init__(self, name: str, *, lazy: bool, reporter: Reporter | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, name: str, *, lazy: bool, reports: Reports | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self.name = name
         self.lazy = lazy
         self._clock = clock
-        self._reporter = reporter
+        self._reports = reports
         self._app: ASGIApp | None = None if lazy else load(name)
+        if reports is not None:
+            reports.look()
         self._lifespan: Lifespan | None = None
         self._starting: asyncio.Task[Lifespan] | None = None
         self._failed: tuple[float, PluginError] | None = None
@@ -67,10 +69,13 @@ class Hosted:
             await lifespan.startup()
         except PluginError as exc:
             before, self._failed = self._failed, (self._clock.monotonic(), exc)
-            if self._reporter is not None and (before is None or str(before[1]) != str(exc)):
-                self._reporter.boot_failed(exc)
+            reporter = None if self._reports is None else self._reports.look()
+            if reporter is not None and (before is None or str(before[1]) != str(exc)):
+                reporter.boot_failed(exc)
             raise
         else:
+            if self._reports is not None:
+                self._reports.look()
             self._lifespan = lifespan
             return lifespan
         finally:
@@ -94,11 +99,7 @@ class Hosted:
         """
         lifespan = self._lifespan
         if lifespan is None or self._app is None:
-            return self._started(scope, receive, send)
+            return Starting(self.startup, self, self._reports)(scope, receive, send)
         if lifespan.state:
             scope.setdefault("state", {}).update(lifespan.state)
         return self._app(scope, receive, send)
-
-    async def _started(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.startup()
-        await self(scope, receive, send)

@@ -9,7 +9,7 @@ from rtbridge.config import Config
 from rtbridge.plugins.http.app import Application, http_app
 from rtbridge.plugins.http.doors import Redirect, doors
 from rtbridge.plugins.http.intime import Requests
-from rtbridge.plugins.http.reports import Reporter
+from rtbridge.plugins.http.reports import Reports
 from rtbridge.transport.uvicorn import Connections, UvicornTransport
 
 #: Browsers connect again where a connection is gone; who sends or reads too slowly is let go.
@@ -88,7 +88,7 @@ def http_transport(
     routes: Sequence[Any] = (),
     boot: Callable[[], Awaitable[object]] | None = None,
     requests: Requests | None = None,
-    reporter: Reporter | None = None,
+    reports: Reports | None = None,
     listeners: Mapping[str, socket.socket] | None = None,
     connections: Connections = _CONNECTIONS,
 ) -> HttpServer:
@@ -100,7 +100,7 @@ def http_transport(
         routes: Those of hooks, on Starlette.
         boot: Boots the plugins, before the first request is answered by a route or the application.
         requests: Counts requests, and bounds their time.
-        reporter: Where unexpected exceptions, and a start that fails, are reported; None for nowhere.
+        reports: Knows where unexpected exceptions, and a start that fails, are reported; None for nowhere.
         listeners: Bound sockets, rather than ones of the addresses: ``web`` in plain text, ``https`` over TLS.
         connections: How connections are taken and kept.
 
@@ -109,7 +109,7 @@ def http_transport(
         PluginError: The application cannot be imported, an extra is missing, or a route is none.
 
     """
-    app = http_app(config, state=state, routes=routes, boot=boot, requests=requests, reporter=reporter)
+    app = http_app(config, state=state, routes=routes, boot=boot, requests=requests, reports=reports)
     assert config.http is not None
     size = config.rtbridge.limits.header_size
     given, ssl = listeners or {}, config.http.ssl
