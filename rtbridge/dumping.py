@@ -13,8 +13,8 @@ import msgspec
 
 from rtbridge.clock import SYSTEM_CLOCK
 from rtbridge.config import Address
-from rtbridge.events.words import describe, fields
-from rtbridge.isolation import EVENT, LAST_DUMP
+from rtbridge.events.words import in_words, short
+from rtbridge.isolation import LAST_DUMP, at_hand
 from rtbridge.pretty import pretty
 
 log = logging.getLogger("rtbridge.dump")
@@ -37,7 +37,8 @@ class Dump(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         time: Seconds since the epoch.
         file: The file that called ``dump``.
         line: The line in it.
-        event: Kind, channel, method, user and client of the event, as far as it has them; None outside of one.
+        event: Kind, channel, method, user and client of the event, as far as it has them; of an HTTP request the kind
+            ``http``, its method and its path, without the query. None outside of both.
         value: The value, as text.
         pid: The process.
         dropped: Dumps before this one that found the queue full.
@@ -57,8 +58,8 @@ def dump(value: T, *more: object) -> T:
     """Show a value, and give it back: in the log, and to ``rtbridge dumps`` where ``rtbridge.dump_server`` is set.
 
     It can stand anywhere, also in blocking hooks and inside an expression. The record of the logger ``rtbridge.dump``
-    has the file, the line and the event. It never fails and never waits. A value that is larger than 64 KiB as text is
-    cut off.
+    has the file, the line and the event, or the HTTP request. It never fails and never waits. A value that is larger
+    than 64 KiB as text is cut off.
 
     Args:
         value: What to show.
@@ -71,9 +72,9 @@ def dump(value: T, *more: object) -> T:
     caller = sys._getframe(1)
     file, line = _encodable(caller.f_code.co_filename), caller.f_lineno
     try:
-        event = EVENT.get()
-        told = None if event is None else {name: _encodable(each) for name, each in fields(event).items()}
-        words = "outside of an event" if event is None else describe(event)
+        found = at_hand()
+        told = None if found is None else {name: _encodable(each) for name, each in short(found).items()}
+        words = "outside of an event" if found is None else in_words(found)
         text = pretty(value, *more)
         if last is not None:
             last[:] = [f"{file}:{line}\n{text}"]

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, TypeVar
 
 from rtbridge.events import Event
+from rtbridge.events.words import named
 
 log = logging.getLogger("rtbridge.hooks")
 
@@ -18,6 +19,9 @@ EVENT: Final[ContextVar[Event | None]] = ContextVar("rtbridge_event", default=No
 
 #: Where the last dump of what is answered is left, for whoever shows it; whoever wants it sets a list.
 LAST_DUMP: Final[ContextVar[list[str] | None]] = ContextVar("rtbridge_last_dump", default=None)
+
+#: Whoever answers something other than events adds what names it: it gives what :func:`at_hand` does.
+NAMING: Final[list[Callable[[], dict[str, str] | None]]] = []
 
 #: Makes a context manager each time that something of one event runs.
 Scope: TypeAlias = Callable[[], AbstractContextManager[object]]
@@ -34,6 +38,17 @@ def current_event() -> Event | None:
     change it. A task that a hook starts keeps the event of that hook, also when the event has long been answered.
     """
     return EVENT.get()
+
+
+def at_hand() -> dict[str, str] | None:
+    """What is being answered, by name: its kind, and what there is of channel, method, path, user, client.
+
+    None where nothing is.
+    """
+    event = EVENT.get()
+    if event is not None:
+        return named(event)
+    return next((found for name in NAMING if (found := name()) is not None), None)
 
 
 def resettable(obj: T) -> T:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from rtbridge.clock import SYSTEM_CLOCK, Clock
 from rtbridge.config import Http
 from rtbridge.errors import PluginError, SetupError
 from rtbridge.isolation import LAST_DUMP, RESETTABLE, reset_all
-from rtbridge.plugins.http.current import SCOPE
+from rtbridge.plugins.http.current import SCOPE, place
 from rtbridge.plugins.http.intime import Late, Requests
 from rtbridge.plugins.http.own import Own, refusal
 from rtbridge.plugins.http.relay import ENDING, Ending
@@ -235,17 +235,16 @@ def _explained(exc: Exception) -> str:
 
 
 def _words(scope: Scope) -> str:
-    """Method and path as they came, without the query, which may hold what is not for a log."""
-    raw: Any = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
-    return f"{scope['method']} {raw.decode('latin-1')}"
+    return " ".join(place(scope))
 
 
 def _tell(scope: Scope, exchange: Exchange, seconds: float) -> None:
     client = scope.get("client")
+    method, path = place(scope)
     fields = {
         "client": client[0] if client else "",
-        "method": scope["method"],
-        "path": _words(scope).partition(" ")[2],
+        "method": method,
+        "path": path,
         "status": exchange.status,
         "bytes": exchange.size,
         "duration_ms": round(seconds * 1000, 3),

@@ -1,6 +1,7 @@
 """The hooks' world in HTTP: server API, stores, routes of plugins, the request at hand; in one process."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -235,3 +236,46 @@ async def test_debug_shows_the_last_dump(host: Any) -> None:
     assert "first" not in text.partition("last dump")[2]
     assert "last dump" not in (await served.client.get("/plain")).text
     assert (await (await host(site)).client.get("/dumped")).text == "Internal Server Error"
+
+
+async def test_a_dump_names_its_request(host: Any, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Method and path, never the query; in handlers, on threads, in streams, and in routes of hooks."""
+    caplog.set_level(logging.INFO, "rtbridge.dump")
+    site = Site()
+
+    @site.post("/async/{name}")
+    async def awaited(_: Request) -> str:
+        return dump("a")
+
+    @site.get("/sync")
+    def blocking(_: Request) -> str:
+        return dump("b")
+
+    @site.get("/stream")
+    def stream(_: Request) -> Any:
+        yield dump("c")
+
+    class Plugin:
+        @hookimpl
+        def http_routes(self) -> list[Route]:
+            async def answer(_: Request) -> str:
+                return dump("d")
+
+            return [Route("/hook", handler(answer))]
+
+    served = await host(site)
+    await served.client.post("/async/a%20b?token=hidden")
+    await served.client.get("/sync?token=hidden")
+    await served.client.get("/stream")
+    await (await run([Plugin()])).get("/hook")
+    dump("e")
+    records = [record for record in caplog.records if record.name == "rtbridge.dump"]
+    assert [record.getMessage().partition(", ")[2] for record in records] == [
+        "http 'POST' '/async/a%20b'\n'a'",
+        "http 'GET' '/sync'\n'b'",
+        "http 'GET' '/stream'\n'c'",
+        "http 'GET' '/hook'\n'd'",
+        "outside of an event\n'e'",
+    ]
+    assert vars(records[0])["event"] == {"kind": "http", "method": "POST", "path": "/async/a%20b"}
+    assert "hidden" not in caplog.text
