@@ -2,61 +2,23 @@
 
 import asyncio
 import contextlib
-import contextvars
 import logging
-import os
 import socket
 import ssl
-import struct
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Generator, Mapping
+from typing import Any, Final
 
 import uvicorn
 
 from rtbridge.errors import ListenError
 from rtbridge.transport.accepting import SocketServer
 from rtbridge.transport.settings import Tls, bind, clear_socket, remove_socket
+from rtbridge.transport.uvicorn_protocol import Connections, protocol_of
 
 log = logging.getLogger("rtbridge.http")
 
 #: Seconds between two looks at connections that are about to end.
 _LOOK: Final = 0.05
-
-_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-
-
-class Connections(NamedTuple):
-    """How connections are taken and kept; durations in seconds.
-
-    Attributes:
-        keep_alive: How long one may be idle between two requests. Centrifugo never closes an idle connection and does
-            not repeat a call that meets a closed one, so the default is long.
-        receive_timeout: How long a request may take to come, from its first byte or its connection's beginning to its
-            last byte; None for ever.
-        send_timeout: How long a caller may take to read a part of an answer; None for ever.
-        long_bodies: Whether ``receive_timeout`` is for each part of a body rather than for the whole of it. While the
-            application does not read, nobody is late.
-        isolated: Whether each request has a fresh context.
-        greeting: How long one may say nothing before its first request, where requests have a ``receive_timeout``; None
-            for that.
-        most: How many may be open; None for as many as the system allows.
-        backlog: How many callers may wait to be let in.
-        first: Makes the protocol that reads first, out of what makes the HTTP one, to which it may hand over.
-        upgraded: Makes the protocol that goes on with a request for a WebSocket.
-
-    """
-
-    keep_alive: int = 3600
-    receive_timeout: float | None = None
-    send_timeout: float | None = None
-    long_bodies: bool = False
-    isolated: bool = False
-    greeting: float | None = None
-    most: int | None = None
-    backlog: int = 2048
-    first: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol] | None = None
-    upgraded: Callable[[], asyncio.Protocol] | None = None
-
 
 #: Of the HTTP proxy. Go's client opens connections that it may not need for a while.
 PROXY_CONNECTIONS: Final = Connections(receive_timeout=30.0, send_timeout=30.0, greeting=3600.0)
@@ -113,190 +75,6 @@ class _Server(uvicorn.Server):
                 for each in listening:
                     each.close()
             await server.wait_closed()
-
-
-class Progress(Protocol):
-    """How far uvicorn has got with an answer."""
-
-    response_started: bool
-    response_complete: bool
-    disconnected: bool
-
-
-def _cycles() -> tuple[type, ...]:
-    from uvicorn.protocols.http import h11_impl
-
-    try:
-        from uvicorn.protocols.http import httptools_impl
-    except ImportError:
-        return (h11_impl.RequestResponseCycle,)
-    return (h11_impl.RequestResponseCycle, httptools_impl.RequestResponseCycle)
-
-
-_CYCLES: Final = _cycles()
-
-
-def progress_of(send: object) -> Progress | None:
-    """How far the answer is whose parts go through a scope's ``send``; None where that is not uvicorn's own."""
-    cycle: Any = getattr(send, "__self__", None)
-    found: Progress | None = cycle if isinstance(cycle, _CYCLES) else None  # type: ignore[assignment]
-    return found
-
-
-def cut(send: object) -> bool:
-    """End the connection of the answer whose parts go through ``send``, so that nobody takes them for a whole one.
-
-    Returns:
-        Whether that is uvicorn's own; whether the connection was still there does not matter.
-
-    """
-    cycle: Any = progress_of(send)
-    if cycle is None:
-        return False
-    transport: asyncio.Transport = cycle.transport
-    if not transport.is_closing():
-        peer = transport.get_extra_info("socket")
-        if peer is not None:
-            _reset(peer.fileno())
-        transport.abort()
-    return True
-
-
-def _protocol(limit: int, connections: Connections) -> Any:
-    """uvicorn's HTTP protocol, its faster one where httptools is there, with a bound on the request head.
-
-    h11 has such a bound; httptools reads a head of any size before anybody could ask for a secret.
-    """
-    try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-    except ImportError:
-        from uvicorn.protocols.http.h11_impl import H11Protocol
-
-        return _timed(_isolated(H11Protocol, connections), connections)
-
-    class Bounded(HttpToolsProtocol):
-        head = 0
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            scope: Any = self.scope
-            if scope is None or "method" in scope:  # which is known when the head is complete
-                self.head = 0
-            else:
-                self.head += len(data)
-                if self.head > limit:
-                    log.warning("closed a connection: a request head of more than %d bytes", limit)
-                    self.transport.write(_HEAD_TOO_LARGE)
-                    self.transport.close()
-
-    return _timed(_isolated(Bounded, connections), connections)
-
-
-def _isolated(base: Any, connections: Connections) -> Any:
-    """The protocol with a fresh context for each request.
-
-    A task takes over the context that it is made in. Here that may be one of an earlier request: a pipelined request is
-    begun by the end of the one before it, and a connection that is read again keeps the context of whoever asked for
-    that (CPython issue 140947).
-    """
-    if not connections.isolated:
-        return base
-
-    received, completed = base.data_received, base.on_response_complete
-
-    class Isolated(base):  # type: ignore[misc]  # one of two classes, found at run time
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            self.fresh = contextvars.copy_context()
-            super().connection_made(transport)
-
-        def data_received(self, data: bytes) -> None:
-            self.fresh.copy().run(received, self, data)
-
-        def on_response_complete(self) -> None:
-            if getattr(self, "pipeline", True):  # httptools: else nothing begins
-                self.fresh.copy().run(completed, self)
-            else:
-                completed(self)
-
-    return Isolated
-
-
-def _reset(descriptor: int) -> None:
-    """Have the end of a connection be a reset: one that just ends would be a good end for a body without a length."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as same:  # uvloop's has no options
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def _timed(base: Any, connections: Connections) -> Any:
-    """The protocol with bounds on the time that a caller takes to send a request and to read an answer."""
-    receive, send, greeting = connections.receive_timeout, connections.send_timeout, connections.greeting
-    if receive is None or send is None:
-        return base
-
-    class Timed(base):  # type: ignore[misc]  # one of two classes, found at run time
-        receiving: asyncio.TimerHandle | None = None
-        sending: asyncio.TimerHandle | None = None
-        silent = greeting is not None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            super().connection_made(transport)
-            self.receiving = self.loop.call_later(receive if greeting is None else greeting, transport.abort)
-
-        def data_received(self, data: bytes) -> None:
-            if self.silent:
-                self.silent = False
-                self._stop_waiting()
-            super().data_received(data)
-            cycle = self.cycle
-            whole = cycle is not None and not cycle.response_complete and not cycle.more_body
-            if whole or self.transport.get_protocol() is not self:
-                if self.receiving is not None:
-                    self._stop_waiting()
-                return
-            if connections.long_bodies and cycle is not None and cycle.more_body and not cycle.response_complete:
-                self._stop_waiting()  # a part of the body came, and the next one has its own time
-            self._wait()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()  # which may begin with a request that came together with the last one
-            if self.cycle.more_body and not self.cycle.response_complete:
-                self._wait()
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self.sending = self.loop.call_later(send, self.transport.abort)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            self._stop_sending()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            self._stop_sending()
-            super().connection_lost(exc)
-
-        def _wait(self) -> None:
-            if self.receiving is None:
-                self.receiving = self.loop.call_later(receive, self._late)
-
-        def _late(self) -> None:
-            self.receiving = None
-            if connections.long_bodies and self.flow.read_paused:
-                self._wait()  # the application does not read
-            else:
-                self.transport.abort()
-
-        def _stop_waiting(self) -> None:
-            if self.receiving is not None:
-                self.receiving.cancel()
-                self.receiving = None
-
-        def _stop_sending(self) -> None:
-            if self.sending is not None:
-                self.sending.cancel()
-                self.sending = None
-
-    return Timed
 
 
 class UvicornTransport:
@@ -361,7 +139,7 @@ class UvicornTransport:
     def _config(self) -> uvicorn.Config:
         connections = self._connections
         first, upgraded = connections.first, connections.upgraded
-        protocol: Any = _protocol(4 * self._header_size, connections)
+        protocol: Any = protocol_of(4 * self._header_size, connections)
         http: Any = protocol if first is None else lambda **given: first(lambda: protocol(**given))
         websocket: Any = "none" if upgraded is None else lambda **_: upgraded()
         return uvicorn.Config(

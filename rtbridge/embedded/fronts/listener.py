@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 
 from rtbridge.embedded.fronts.endpoints import Endpoints
 from rtbridge.embedded.fronts.websocket import WebSocket
-from rtbridge.transport.uvicorn import Connections, UvicornTransport
+from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.transport.uvicorn_protocol import Connections
 
 #: A head that asks for a WebSocket; whether it does so properly is looked at where it is answered.
 _ASKS: Final = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)

@@ -126,9 +126,10 @@ class Application:
         app: ASGIApp = _Last(own, inner, boot, reports, files=settings.static is not None)
         for name in reversed(settings.middleware):
             app = _layer(name, app, settings, own, requests, clock)
-        app = requests.timed(Bodies(app, settings, own, uploads))
+        checked = Bodies(app, settings, own, uploads)
         self.serve: ASGIApp = Guard(
-            app,
+            requests.timed(checked),
+            requests.timed(app if uploads is None else checked),  # a form is asked for its boundary first
             settings,
             own,
             reports=reports,

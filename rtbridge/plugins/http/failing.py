@@ -11,7 +11,8 @@ from rtbridge.config import Config
 from rtbridge.errors import ListenError
 from rtbridge.plugins.http.doors import doors
 from rtbridge.plugins.http.own import Own, refusal
-from rtbridge.transport.uvicorn import Connections, UvicornTransport
+from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.transport.uvicorn_protocol import Connections
 
 log = logging.getLogger("rtbridge.http")
 

@@ -19,7 +19,7 @@ from rtbridge.plugins.http.intime import Late, Requests
 from rtbridge.plugins.http.own import Own, refusal
 from rtbridge.plugins.http.relay import ENDING, Ending
 from rtbridge.plugins.http.reports import Reports
-from rtbridge.transport.uvicorn import Progress, cut, progress_of
+from rtbridge.transport.uvicorn_protocol import Progress, cut, progress_of
 
 log = logging.getLogger("rtbridge.http")
 access = logging.getLogger("rtbridge.http.access")
@@ -36,6 +36,7 @@ class Guard:
 
     Args:
         app: What answers requests.
+        bodiless: What answers those that are known to have no body; there is nothing to look at in it.
         settings: The section ``http``.
         own: Sends the answers.
         requests: Counts requests, and is told when something that is ``resettable`` could not be reset.
@@ -48,6 +49,7 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
+        bodiless: ASGIApp,
         settings: Http,
         own: Own,
         *,
@@ -57,6 +59,7 @@ class Guard:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._app = app
+        self._bodiless = bodiless
         self._reports = reports
         self._requests = requests or Requests()
         self._ending = ending
@@ -72,11 +75,13 @@ class Guard:
         """Answer a request, in one way or another."""
         requests, reports = self._requests, self._reports
         reporter = None if reports is None else reports.reporter
-        exchange: Exchange | None = None
+        app, exchange = self._app, None
         # uvicorn knows how far an answer is; to count its messages once more costs as much as all the rest here.
         progress = progress_of(send) if self._plain and not requests.ending else None
         if progress is None:
             exchange = self._exchange(receive, send, requests)
+        elif not progress.more_body and not progress.body:
+            app = self._bodiless
         requests.begin()
         SCOPE.set(scope)
         scope.setdefault("extensions", {})[ENDING] = self._ending
@@ -88,9 +93,9 @@ class Guard:
                 inside.__enter__()
             try:
                 if exchange is None:
-                    await self._app(scope, receive, send)
+                    await app(scope, receive, send)
                 else:
-                    await self._app(scope, exchange.receive, exchange.send)
+                    await app(scope, exchange.receive, exchange.send)
             except ClientDisconnect:
                 pass
             except Exception as exc:

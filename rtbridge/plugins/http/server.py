@@ -10,7 +10,8 @@ from rtbridge.plugins.http.app import Application, http_app
 from rtbridge.plugins.http.doors import Redirect, doors
 from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.reports import Reports
-from rtbridge.transport.uvicorn import Connections, UvicornTransport
+from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.transport.uvicorn_protocol import Connections
 
 #: Browsers connect again where a connection is gone; who sends or reads too slowly is let go.
 _CONNECTIONS: Final = Connections(

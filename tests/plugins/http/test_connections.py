@@ -12,7 +12,7 @@ from starlette.requests import Request
 from uvicorn.server import ServerState
 
 from rtbridge.http import Site
-from rtbridge.transport.uvicorn import Connections, _protocol, progress_of
+from rtbridge.transport.uvicorn_protocol import Connections, progress_of, protocol_of
 
 
 @pytest.fixture(params=["httptools", "h11"], autouse=True)
@@ -35,14 +35,19 @@ class Timer:
 
 
 class Timers:
-    """An event loop whose timers of `receive_timeout` are in the test's hand."""
+    """An event loop whose time, and whose timers of one delay, are in the test's hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float = 20.0) -> None:
         self.made: list[Timer] = []
+        self.now = 1000.0
+        self.delay = delay
         self._loop = asyncio.get_running_loop()
 
+    def time(self) -> float:
+        return self.now
+
     def call_later(self, delay: float, call: Callable[[], None]) -> Any:
-        if delay != 20.0:
+        if delay != self.delay:
             return self._loop.call_later(delay, call)
         self.made.append(Timer(call))
         return self.made[-1]
@@ -55,6 +60,13 @@ class Timers:
         """Those that nobody has cancelled."""
         return [timer for timer in self.made if not timer.cancelled]
 
+    def fire(self, after: float) -> None:
+        """Let time go by, until the only timer is due."""
+        (timer,) = self.running
+        self.now += after
+        timer.cancelled = True
+        timer.call()
+
 
 class Wire(asyncio.Transport):
     """The other side of a protocol."""
@@ -62,6 +74,10 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.aborted = False
+        self.closed: list[bool] = []
+
+    def close(self) -> None:
+        self.closed.append(True)
 
     def abort(self) -> None:
         self.aborted = True
@@ -92,7 +108,7 @@ async def test_time_for_bodies(long_bodies: bool) -> None:
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
     config.load()
     state, timers, wire = ServerState(), Timers(), Wire()
-    protocol = _protocol(65536, connections)(config=config, server_state=state, app_state={})
+    protocol = protocol_of(65536, connections)(config=config, server_state=state, app_state={})
     protocol.loop = timers
     wire.protocol = protocol
     protocol.connection_made(wire)
@@ -123,7 +139,7 @@ async def test_time_for_a_greeting() -> None:
     config = uvicorn.Config(lambda: None, log_config=None, lifespan="off", ws="none")
     config.load()
     timers, wire = Timers(), Wire()
-    protocol = _protocol(65536, connections)(config=config, server_state=ServerState(), app_state={})
+    protocol = protocol_of(65536, connections)(config=config, server_state=ServerState(), app_state={})
     protocol.loop = timers
     wire.protocol = protocol
     protocol.connection_made(wire)
@@ -136,6 +152,90 @@ async def test_time_for_a_greeting() -> None:
     assert timers.running == [timer]
     timer.call()
     assert wire.aborted
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Idle:
+    """A connection whose idle times are in the test's hand."""
+
+    def __init__(self) -> None:
+        config = uvicorn.Config(hello, log_config=None, lifespan="off", ws="none", timeout_keep_alive=75)
+        config.load()
+        self.timers, self.wire, self._state = Timers(75), Wire(), ServerState()
+        self.protocol = protocol_of(65536, Connections())(config=config, server_state=self._state, app_state={})
+        self.protocol.loop, self.wire.protocol = self.timers, self.protocol
+        self.protocol.connection_made(self.wire)
+
+    async def send(self, data: bytes = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") -> None:
+        """Have bytes come, and be answered if they are a request."""
+        self.protocol.data_received(data)
+        await asyncio.wait_for(asyncio.gather(*self._state.tasks), 5)
+
+
+async def test_an_idle_connection() -> None:
+    """Is closed, by the one timer that it has; that looks again where the connection was used meanwhile."""
+    idle = Idle()
+    await idle.send()
+    idle.timers.now += 50
+    for _ in range(3):
+        await idle.send()
+    assert len(idle.timers.made) == 1
+    idle.timers.delay = 50  # what is left then
+    idle.timers.fire(25)
+    assert idle.wire.closed == []
+    idle.timers.fire(50)
+    assert idle.wire.closed == [True]
+    idle.protocol.connection_lost(None)
+    assert idle.timers.running == []
+
+
+async def test_a_connection_that_is_not_idle() -> None:
+    """Stays open while a request is on its way; the timer ends with the connection, however that does."""
+    idle = Idle()
+    await idle.send()
+    await idle.send(b"GET / HTTP/1.1\r\nHost:")
+    idle.timers.fire(75)
+    assert idle.wire.closed == []
+    assert idle.timers.running == []
+    await idle.send(b" x\r\n\r\n")
+    assert len(idle.timers.running) == 1
+    idle.protocol.connection_lost(ConnectionResetError())
+    assert idle.timers.running == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "known"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", (False, b"")),
+        (b"GET / HTTP/1.0\r\n\r\n", (False, b"")),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", (False, b"x")),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n", (True, b"")),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", (True, b"")),
+    ],
+)
+async def test_what_is_known_of_a_body(request_: bytes, known: tuple[bool, bytes]) -> None:
+    """Whether there is one, and whether more of it comes, before the application has read any."""
+    found: list[tuple[bool, bytes]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        progress = progress_of(send)
+        assert progress is not None
+        found.append((progress.more_body, bytes(progress.body)))
+        await hello(scope, receive, send)
+
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+    config.load()
+    state = ServerState()
+    protocol = protocol_of(65536, Connections())(config=config, server_state=state, app_state={})
+    protocol.connection_made(Wire())
+    protocol.data_received(request_)
+    await asyncio.wait_for(asyncio.gather(*state.tasks), 5)
+    protocol.connection_lost(None)
+    assert found == [known]
 
 
 USER: ContextVar[str] = ContextVar("user", default="nobody")
