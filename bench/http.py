@@ -3,7 +3,8 @@
     python -m bench.http [--rounds 5] [--seconds 3] [--json FILE] [--check]
 
 Servers are on core 0, whoever asks is on core 1; contenders take turns. *hello*: GET of a few bytes over 32
-connections, answered by the same ASGI application on uvicorn alone and behind ``http.app``, as an HTTP worker runs it.
+connections, answered by the same ASGI application on uvicorn alone and behind ``http.app``, as an HTTP worker runs it;
+the generator in ``bench/load`` asks, and `wrk <https://github.com/wg/wrk>`_ besides where it is installed.
 *stream*: one reader takes what an endless generator yields. ``--check`` fails beyond 1.1 times what bare uvicorn takes,
 beyond half of the 130 µs that RoadRunner and PHP take for a hello, and below 50,000 chunks a second of async and 30,000
 of sync generators.
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,7 +27,7 @@ import psutil
 
 from bench.figures import Spread, described, save, spread, table
 from bench.pages import CHUNK
-from bench.processes import OWN, ROOT, Running, build, generate, pinned, serving
+from bench.processes import LOAD, OWN, ROOT, Running, build, generate, pinned, serving
 from bench.report import Verdict, cpu
 
 HELLO_BAR: Final = 1.1
@@ -34,6 +36,9 @@ ASYNC_BAR: Final = 50_000.0
 SYNC_BAR: Final = 30_000.0
 
 CONNECTIONS: Final = 32
+
+BARE: Final = "bare uvicorn"
+OURS: Final = "rtbridge"
 
 #: Seconds before a stream is measured.
 _WARM: Final = 0.3
@@ -47,6 +52,27 @@ def hello(programs: Path, name: str, server: Running, seconds: float) -> dict[st
     if figures["errs"] or not figures["rps"]:
         raise SystemExit(f"{name}: {figures['errs']} requests failed of {figures['rps']} a second")
     return figures
+
+
+def hello_of_wrk(name: str, server: Running, seconds: float) -> dict[str, Any]:
+    """One round of hellos that wrk asks for: the same figures."""
+    process = psutil.Process(server.pid)
+    command = [*pinned(1), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"]
+    before = process.cpu_times()
+    done = subprocess.run(
+        [*command, "-s", str(LOAD / "wrk.lua"), f"http://{server.address}/"],
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+    )
+    after = process.cpu_times()
+    if done.returncode:
+        raise SystemExit(f"{name}: {done.stdout}{done.stderr}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["errs"] or not found["requests"]:
+        raise SystemExit(f"{name}: {found['errs']} requests failed of {found['requests']}")
+    busy = after.user + after.system - before.user - before.system
+    return {**found, "rps": found["requests"] / found["seconds"], "cpu_ms_per_1k": [busy * 1e6 / found["requests"]]}
 
 
 def read(address: str, path: str, seconds: float) -> dict[str, float]:
@@ -94,22 +120,27 @@ def main() -> int:
         print(json.dumps(read(address, path, float(seconds))))
         return 0
 
-    shots: dict[str, list[dict[str, Any]]] = {"bare uvicorn": [], "rtbridge": []}
+    wrk = shutil.which("wrk") is not None
+    shots: dict[str, list[dict[str, Any]]] = {BARE: [], OURS: []}
+    shots |= {f"{name}, wrk": [] for name in shots if wrk}
     streams: dict[str, list[dict[str, float]]] = {"/async": [], "/sync": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         programs = Path(folder)
         build(programs)
-        bare = stack.enter_context(serving("bare uvicorn", (*OWN, "bare-web")))
-        ours = stack.enter_context(serving("rtbridge", (*OWN, "web")))
+        bare = stack.enter_context(serving(BARE, (*OWN, "bare-web")))
+        ours = stack.enter_context(serving(OURS, (*OWN, "web")))
         for number in range(given.rounds):
-            turns = [("bare uvicorn", bare), ("rtbridge", ours)]
+            turns = [(BARE, bare), (OURS, ours)]
             for name, server in turns if number % 2 == 0 else reversed(turns):
                 shots[name].append(hello(programs, name, server, given.seconds))
+            for name, server in (turns if number % 2 == 0 else reversed(turns)) if wrk else ():
+                shots[f"{name}, wrk"].append(hello_of_wrk(name, server, given.seconds))
             for path, found in streams.items():
                 found.append(stream(ours, path, given.seconds))
 
     costs = {name: cpu(found) for name, found in shots.items()}
-    times = _against(shots)
+    if not wrk:
+        print("wrk is not installed, so its rows are left out: apt install wrk\n")
     print(f"{given.rounds} rounds of {given.seconds:g} s; servers on core 0, whoever asks on core 1; {described()}\n")
     head = ["hello", "CPU µs, min / median / max", "requests/s", "p50 µs", "p99 µs"]
     print(table(head, [_row(name, costs[name], found) for name, found in shots.items()]))
@@ -121,23 +152,26 @@ def main() -> int:
     print(table(["stream", "chunks of 1 KiB a second, min / median / max", "core busy"], rows))
     print()
     verdicts = [
-        Verdict("hello, times bare uvicorn's CPU", times.median, HELLO_BAR),
-        Verdict("hello, CPU µs", costs["rtbridge"].median, ROADRUNNER_BAR),
+        Verdict("hello, times bare uvicorn's CPU", _against(shots[OURS], shots[BARE]).median, HELLO_BAR),
+        Verdict("hello, CPU µs", costs[OURS].median, ROADRUNNER_BAR),
         Verdict(
             "chunks/s, async generator", spread([one["chunks"] for one in streams["/async"]]).median, ASYNC_BAR, True
         ),
         Verdict("chunks/s, sync generator", spread([one["chunks"] for one in streams["/sync"]]).median, SYNC_BAR, True),
     ]
+    if wrk:
+        times = _against(shots[f"{OURS}, wrk"], shots[f"{BARE}, wrk"])
+        verdicts.insert(1, Verdict("hello of wrk, times bare uvicorn's CPU", times.median, HELLO_BAR))
     print(table(["bar", "found", "wanted", "met"], [each.row() for each in verdicts]))
     if given.json:
         save(given.json, {"hello": shots, "stream": streams})
     return 1 if given.check and not all(each.met for each in verdicts) else 0
 
 
-def _against(shots: dict[str, list[dict[str, Any]]]) -> Spread:
+def _against(ours: list[dict[str, Any]], bare: list[dict[str, Any]]) -> Spread:
     """Round by round, what ours takes for what the bare one takes."""
-    pairs = zip(shots["rtbridge"], shots["bare uvicorn"], strict=True)
-    return spread([ours["cpu_ms_per_1k"][0] / bare["cpu_ms_per_1k"][0] for ours, bare in pairs])
+    pairs = zip(ours, bare, strict=True)
+    return spread([one["cpu_ms_per_1k"][0] / other["cpu_ms_per_1k"][0] for one, other in pairs])
 
 
 def _row(name: str, cost: Spread, found: list[dict[str, Any]]) -> list[str]:
