@@ -84,7 +84,10 @@ class Guard:
             app = self._bodiless
         requests.begin()
         SCOPE.set(scope)
-        scope.setdefault("extensions", {})[ENDING] = self._ending
+        if "extensions" in scope:
+            scope["extensions"][ENDING] = self._ending
+        else:
+            scope["extensions"] = {ENDING: self._ending}
         dumped = LAST_DUMP.set([]) if self._debug else None
         inside = None if reporter is None else reporter.request_scope(scope)()
         began = self._clock.monotonic() if self._access else 0.0
@@ -105,8 +108,9 @@ class Guard:
             else:
                 if exchange is not None:
                     await exchange.settle()
-                if exchange is not None or (progress is not None and not progress.response_complete):
-                    await self._ended(exchange or Exchange(receive, send, requests, progress), scope)
+                    await self._ended(exchange, scope)
+                elif progress is not None and not progress.response_complete:
+                    await self._ended(Exchange(receive, send, requests, progress), scope)
         finally:
             if inside is not None:
                 inside.__exit__(None, None, None)
