@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from rtbridge.config import Status
 from rtbridge.control.base import Controlled
-from rtbridge.transport.uvicorn import Connections, UvicornTransport
+from rtbridge.transport.uvicorn import UvicornTransport
+from rtbridge.transport.uvicorn_protocol import Connections
 
 #: A probe sends next to nothing.
 _HEADERS = 8 * 1024
