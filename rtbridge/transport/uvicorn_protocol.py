@@ -236,10 +236,12 @@ def protocol_of(limit: int, connections: Connections) -> Any:
                 self.transport.close()
 
         def _time(self, cycle: Any) -> None:
-            answering = cycle is not None and not cycle.response_complete
-            if answering and (long_bodies or not cycle.more_body):
+            if cycle is None or cycle.response_complete:
+                self._wait()
+                return
+            if long_bodies or not cycle.more_body:
                 self._stop_waiting()  # of a body that comes in parts the next one has its own time
-            if not answering or cycle.more_body:
+            if cycle.more_body:
                 self._wait()
 
         def on_response_complete(self) -> None:
