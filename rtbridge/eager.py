@@ -107,13 +107,20 @@ class _Standby:
         self._work: tuple[Coroutine[Any, Any, None], Context, Any] | None = None
         self.gate: asyncio.Future[None] = loop.create_future()
         self.ready = False
-        self.task = loop.create_task(self._run(), context=Context())
+        self.task: asyncio.Task[None] = loop.create_task(self._run(), context=Context())
+        self._matters(False)
 
     def take(self, work: Coroutine[Any, Any, None], context: Context, waited: Any) -> None:
         """Go on with a coroutine that waits for a future, or with None for the loop to come round."""
         self._work = work, context, waited
+        self._matters(True)
         if not self.gate.done():  # else the coroutine has cancelled its own task
             self.gate.set_result(None)
+
+    def _matters(self, whether: bool) -> None:
+        """Whether asyncio complains where the task is forgotten before its end."""
+        task: Any = self.task
+        task._log_destroy_pending = whether
 
     async def _run(self) -> None:
         self.ready = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -377,6 +378,25 @@ async def test_closed_it_leaves_no_task_behind() -> None:
     assert task is not None
     await task
     assert asyncio.all_tasks() == {me}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_forgotten_it_complains_of_lost_work_alone(waits: bool) -> None:
+    """A task that only stood by is nothing to lose."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def work() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    started = Started()
+    await started(nothing())
+    await started(work() if waits else nothing())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    del started
+    gc.collect()
+    assert ["destroyed" in each["message"] for each in told] == [True] * waits
 
 
 async def test_closed_before_anything_was_started() -> None:
