@@ -5,13 +5,19 @@ so does a deadline that cannot strike before the event loop runs again.
 """
 
 import asyncio
+import sys
 import types
+import weakref
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+#: Who holds a task, and who does so weakly; where an interpreter does not count, nobody is seen.
+_held: Callable[[object], int] = getattr(sys, "getrefcount", lambda _: 0)
+_watched: Callable[[object], int] = weakref.getweakrefcount
 
 
 @types.coroutine
@@ -39,8 +45,8 @@ class Eager:
 
     While a coroutine runs up to where it first waits, the current task is one that stands by; it becomes the
     coroutine's own task if it does wait, and stands by for the next one otherwise. So ``asyncio.timeout``, task groups
-    and whatever else asks for the current task work as in any task. Only who keeps the current task of a coroutine that
-    never waited, to cancel it after its end, may hit another's.
+    and whatever else asks for the current task work as in any task. Where something of a coroutine that never waited
+    still has that task, as a session or a lock may that goes by task, the task ends and another one stands by.
     """
 
     def __init__(self) -> None:
@@ -65,20 +71,28 @@ class Eager:
                 self._replace(loop)
             return loop.create_task(work, context=context)
         task = standby.task
+        held, watched = _held(task), _watched(task)
         _enter_task(loop, task)
         try:
             waited = context.run(work.send, None)
         except (StopIteration, asyncio.CancelledError):
-            return None
-        except Exception as exc:
+            pass
+        except (SystemExit, KeyboardInterrupt) as exc:
+            # Out of a callback of its own: who starts this reads a connection, and uvloop takes it for a fault of that.
+            loop.call_soon(_raise, exc)
+        except BaseException as exc:
             text = "a coroutine that was started at once raised an exception"
             loop.call_exception_handler({"message": text, "exception": exc})
-            return None
+        else:
+            standby.take(work, context, waited)
+            self._replace(loop)
+            return task
         finally:
             _leave_task(loop, task)
-        standby.take(work, context, waited)
-        self._replace(loop)
-        return task
+        if _held(task) != held or _watched(task) != watched or task._callbacks:
+            standby.dismiss()
+            self._replace(loop)
+        return None
 
     def _replace(self, loop: asyncio.AbstractEventLoop) -> None:
         self._standby = None if self._closed else _Standby(loop)
@@ -101,10 +115,11 @@ class _Standby:
 
     """
 
-    __slots__ = ("_work", "gate", "ready", "task")
+    __slots__ = ("_awaits", "_work", "gate", "ready", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._work: tuple[Coroutine[Any, Any, None], Context, Any] | None = None
+        self._awaits = False
         self.gate: asyncio.Future[None] = loop.create_future()
         self.ready = False
         self.task: asyncio.Task[None] = loop.create_task(self._run(), context=Context())
@@ -114,6 +129,11 @@ class _Standby:
         """Go on with a coroutine that waits for a future, or with None for the loop to come round."""
         self._work = work, context, waited
         self._matters(True)
+        self._awaits = getattr(waited, "_asyncio_future_blocking", None) is True
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Stand by no more."""
         if not self.gate.done():  # else the coroutine has cancelled its own task
             self.gate.set_result(None)
 
@@ -131,18 +151,22 @@ class _Standby:
             if self._work is None:
                 raise
             cancelled = exc
-        assert self._work is not None
+        if self._work is None:
+            return
         (work, context, waited), self._work = self._work, None
-        if cancelled is not None and (waited is None or not waited.cancel()):
-            try:
+        # Anything else than a future that is awaited is for the task to complain of. Whoever awaited the same future
+        # meanwhile has taken its mark off.
+        future = waited if self._awaits else None
+        del self  # the task keeps what it was cancelled with, and that keeps this frame
+        try:
+            if cancelled is not None and (future is None or not future.cancel(*cancelled.args)):
                 waited = context.run(work.throw, cancelled)
-            except StopIteration:
-                return
-            finally:
-                cancelled = None  # it has this frame in its traceback
-        elif waited is not None:
-            # Whoever awaited the same future meanwhile has taken the mark off that tells a task to wait for it.
-            waited._asyncio_future_blocking = True
+            elif future is not None:
+                future._asyncio_future_blocking = True
+        except StopIteration:
+            return
+        finally:
+            cancelled = None  # it has this frame in its traceback
         await _driven(work, context, waited)
 
 
@@ -162,3 +186,9 @@ def _driven(work: Coroutine[Any, Any, None], context: Context, waited: Any) -> G
             waited = context.run(work.send, None) if error is None else context.run(work.throw, error)
         except StopIteration:
             return
+        finally:
+            error = None  # it has this frame in its traceback
+
+
+def _raise(exc: BaseException) -> None:
+    raise exc
