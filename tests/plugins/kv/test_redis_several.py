@@ -5,6 +5,7 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -145,11 +146,13 @@ async def test_a_cluster_that_is_not_there(make: Make) -> None:
             await call
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+@contextlib.contextmanager
+def paired(path: Path, *options: str, tls_ports: Sequence[int] = ()) -> Iterator[tuple[Server, Server]]:
     """A server and its replica."""
-    first = redis_server(folder(tmp_path / "first"), "--repl-diskless-sync-delay", "0")
-    second = redis_server(folder(tmp_path / "second"), "--replicaof", f"127.0.0.1 {first.port}")
+    own = [["--tls-port", str(port), "--tls-replication", "yes"] for port in tls_ports] or [[], []]
+    first = redis_server(folder(path / "first"), "--repl-diskless-sync-delay", "0", *options, *own[0])
+    port = tls_ports[0] if tls_ports else first.port
+    second = redis_server(folder(path / "second"), "--replicaof", f"127.0.0.1 {port}", *options, *own[1])
     try:
         yield first.start(), second.start()
     finally:
@@ -157,21 +160,86 @@ def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
         second.kill()
 
 
-@pytest.fixture
-def sentinel(tmp_path: Path, pair: tuple[Server, Server]) -> Iterator[Server]:
+@contextlib.contextmanager
+def watched(path: Path, port: int, *lines: str) -> Iterator[Server]:
     """What watches them, as ``shop``."""
-    home = folder(tmp_path / "sentinel")
+    home = folder(path)
     file = home / "sentinel.conf"
     watching = Server([binary("redis-server"), str(file), "--sentinel"], home, b"PING\r\n")
     file.write_text(
-        f"port {watching.port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {pair[0].port} 1\n"
+        f"port {watching.port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {port} 1\n"
         "sentinel down-after-milliseconds shop 300\nsentinel failover-timeout shop 2000\n"
-        'requirepass "watch-pa55"\n'
+        'requirepass "watch-pa55"\n' + "".join(f"{line}\n" for line in lines)
     )
     try:
         yield watching.start()
     finally:
         watching.kill()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    """A server and its replica."""
+    with paired(tmp_path) as servers:
+        yield servers
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path, pair: tuple[Server, Server]) -> Iterator[Server]:
+    """What watches them, as ``shop``."""
+    with watched(tmp_path / "sentinel", pair[0].port) as watching:
+        yield watching
+
+
+async def test_sentinels_over_tls(make: Make, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """They, the server that they name, and the one that takes its place."""
+    cert, key = map(str, certificate)
+    files = {"tls-cert-file": cert, "tls-key-file": key, "tls-ca-cert-file": cert}
+    options = [part for name, value in files.items() for part in (f"--{name}", value)]
+    ports, doors = [free_port(), free_port()], [free_port(), free_port()]
+    with contextlib.ExitStack() as stack:
+        first, second = stack.enter_context(paired(tmp_path, *options, tls_ports=ports))
+        lines = [f"{name} {value}" for name, value in files.items()]
+        watching = [
+            stack.enter_context(
+                watched(tmp_path / f"sentinel{door}", ports[0], "tls-replication yes", f"tls-port {door}", *lines)
+            )
+            for door in doors
+        ]
+        shared = {
+            "addrs": [f"127.0.0.1:{door}" for door in doors],
+            "master_name": "shop",
+            "sentinel_password": "watch-pa55",
+            "max_retries": 0,
+        }
+        kv = await make("redis", config={**shared, "tls": {"root_ca": cert, "cert": cert, "key": key}})
+        await kv.set("a", 1)
+        assert await asyncio.to_thread(kv.sync.get, "a") == 1
+        with contextlib.closing(bare_redis(first)) as bare:
+            assert bare.get("shop:s:a") == b"1"
+            assert bare.execute_command("WAIT", 1, 20_000) == 1
+        settings: list[dict[str, Any]] = [{"tls": {}}, {}]
+        for own in settings:  # who does not know the authority, and who speaks no TLS
+            stranger = await make("redis", config={**shared, **own})
+            for call in (stranger.get("a"), asyncio.to_thread(stranger.sync.get, "a")):
+                with pytest.raises(KvUnavailable, match="No master found for 'shop'"):
+                    await call
+
+        async def ready() -> bool:  # to name the replica, and to agree on it
+            for each in watching:
+                with contextlib.closing(bare_redis(each, password="watch-pa55")) as bare:
+                    known = bare.sentinel_master("shop")
+                if (known["num-slaves"], known["num-other-sentinels"]) != (1, 1):
+                    return False
+            return True
+
+        await until(ready, 60)
+        first.kill()
+        await until(lambda: writes(kv, 2), 60)
+        await until(lambda: thread_writes(kv, 3))
+        with contextlib.closing(bare_redis(second)) as bare:
+            assert bare.get("shop:s:a") == b"3"
+            assert bare.info("replication")["role"] == "master"
 
 
 async def test_sentinels(make: Make, pair: tuple[Server, Server], sentinel: Server) -> None:
