@@ -168,17 +168,17 @@ def test_the_default_address(certificates: Path) -> None:
     assert (str(config.http.ssl.address), config.http.ssl.client_auth_type) == ("tcp://127.0.0.1:443", "no_client_cert")
 
 
+SITE = """
+    from rtbridge.http import Site
+    app = Site()
+    @app.get("/")
+    async def scheme(request): return request.url.scheme
+"""
+
+
 async def test_in_workers(project: Any, certificates: Path) -> None:
     """On a socket of its own, which they are given, too; a reload reads the files again."""
-    project.write(
-        "site_of_workers.py",
-        """
-        from rtbridge.http import Site
-        app = Site()
-        @app.get("/")
-        async def scheme(request): return request.url.scheme
-        """,
-    )
+    project.write("site_of_workers.py", SITE)
     site = await served(web_configuration({}, http={"ssl": section(certificates)}))
     try:
         (transport,) = [each for each in site.transports if each.name == "web"]
@@ -196,5 +196,33 @@ async def test_in_workers(project: Any, certificates: Path) -> None:
         async with client(certificates) as http:
             answer = await soon(http.get(f"https://{places.places['https']}/"))
             assert answer.text == "https"
+    finally:
+        await site.stop()
+
+
+@pytest.mark.parametrize("more", [{}, {"address": None}], ids=["beside plain text", "alone"])
+async def test_who_asks_is_told_that_no_worker_starts(project: Any, certificates: Path, more: dict[str, Any]) -> None:
+    """By the parent, over TLS as well; with the first worker that starts all is well."""
+    project.write("site_of_workers.py", "1/0")
+    http = {"ssl": section(certificates), "lazy_boot": True, "debug": True, **more}
+    site = await served(web_configuration({}, http=http))
+    try:
+        (transport,) = [each for each in site.transports if each.name == "web"]
+        places: Any = transport
+        urls = [f"{'https' if name == 'https' else 'http'}://{place}/" for name, place in places.places.items()]
+        for url in urls:
+            async with client(certificates) as http_client:
+                answer = await soon(http_client.get(url))
+                assert answer.status_code == 500
+                assert "site_of_workers cannot be imported" in answer.text
+        async with client(certificates) as http_client:
+            with pytest.raises(httpx.TransportError):  # TLS is TLS
+                await soon(http_client.get(f"http://{places.places['https']}/"))
+        project.write("site_of_workers.py", SITE)
+        await site.ready(1)
+        for url in urls:
+            async with client(certificates) as http_client:
+                answer = await soon(http_client.get(url))
+                assert (answer.status_code, answer.text) == (200, url.partition(":")[0])
     finally:
         await site.stop()
