@@ -1,5 +1,6 @@
 """Bodies of requests: ``max_request_size`` and ``uploads``, looked at while the application reads them."""
 
+import logging
 from collections.abc import Awaitable
 from typing import Final, Protocol
 
@@ -9,11 +10,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rtbridge.config import Http
 from rtbridge.config.http import MEGABYTE
+from rtbridge.plugins.http.current import place
 from rtbridge.plugins.http.own import Own, refusal
+
+log = logging.getLogger("rtbridge.http")
 
 #: Digits of a length; a longer number is beyond every limit.
 _DIGITS: Final = 15
 
+#: Exceptions in a chain that are looked at for the one that it began with.
+_CHAINED: Final = 20
 
 #: Versions of HTTP whose bodies cannot come without a header that tells of them.
 _FRAMED: Final = ("1.0", "1.1")
@@ -90,9 +96,11 @@ class Bodies:
         body = _Body(receive, send, self._limit, check)
         try:
             await self._app(scope, body.receive, body.send)
-        except Exception:
+        except Exception as exc:
             if body.refused is None or body.started:
                 raise
+            if not _comes_of(exc, body.refused):
+                log.error("%s %s failed when its body was refused", *place(scope), exc_info=exc)
         if body.refused is not None and not body.started:
             await self._own.send(_answer(body.refused), scope, receive, send)
 
@@ -135,6 +143,16 @@ class _Body:
 def too_large() -> HTTPException:
     """The refusal of a body that is too large (RFC 9110, section 15.5.14)."""
     return HTTPException(413, "the body of the request is too large")
+
+
+def _comes_of(exc: BaseException, refused: HTTPException) -> bool:
+    """Whether it is the refusal, or what a framework made of it."""
+    found: BaseException | None = exc
+    for _ in range(_CHAINED):
+        if found is None or found is refused:
+            break
+        found = found.__cause__ or found.__context__
+    return found is refused
 
 
 def _answer(exc: HTTPException) -> Response:

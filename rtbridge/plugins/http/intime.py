@@ -1,13 +1,19 @@
 """What a worker process knows of its requests: how many there are, and which take too long."""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from anyio import CancelScope
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rtbridge.plugins.http.current import place
 from rtbridge.plugins.http.metrics import Counts
+
+log = logging.getLogger("rtbridge.http")
 
 #: Seconds that the handler of a request which was answered for it has to end.
 _GRACE: Final = 1.0
@@ -110,6 +116,7 @@ class InTime:
         if task.done():
             return task.result()
         watch.over = True
+        task.add_done_callback(partial(_failed, scope))
         asyncio.get_running_loop().call_later(_GRACE, self._still, task)
         raise Late(f"no answer within exec_ttl ({self._limit:g} s)")
 
@@ -119,9 +126,16 @@ class InTime:
 
 
 def _forget(task: "asyncio.Future[None]") -> None:
-    """What a handler raises after it was given up is nobody's any more."""
+    """What a handler raises is not asyncio's to complain about: it is looked at elsewhere, or was cancelled."""
     if not task.cancelled():
         task.exception()
+
+
+def _failed(scope: Scope, task: "asyncio.Future[None]") -> None:
+    """Tell of what a handler raised after its request was answered for it."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, ClientDisconnect):
+        log.error("%s %s failed after exec_ttl", *place(scope), exc_info=error)
 
 
 class _Watch:

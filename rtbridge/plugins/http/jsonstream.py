@@ -12,14 +12,14 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from starlette.background import BackgroundTask
 
 from rtbridge.plugins.http.streams import StreamResponse
-from rtbridge.plugins.http.threads import pulled
+from rtbridge.plugins.http.threads import Stopped, pulled
 
 #: Containers in one another.
 DEPTH: Final = 64
@@ -265,9 +265,14 @@ class _Bridge:
         """The next item, or the mark of the end."""
         with self._lock:
             if self._stopped:
-                raise RuntimeError("nobody wants more")
+                raise Stopped
             self._asked = asyncio.run_coroutine_threadsafe(self._item(source), self._loop)
-        return self._asked.result()
+        try:
+            return self._asked.result()
+        except CancelledError:
+            if self._stopped:
+                raise Stopped from None
+            raise
 
     def stop(self) -> None:
         """Give no more items, and do not wait for the one that was asked for."""

@@ -84,10 +84,27 @@ class Lifespan:
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
 
+        heard = answered = failed = False
+
+        async def receive() -> Message:
+            nonlocal heard
+            message = await self._to_app.get()
+            heard = True
+            return message
+
         async def send(message: Message) -> None:
+            nonlocal answered, failed
+            answered, failed = True, message["type"].endswith(".failed")
             self._from_app.put_nowait(message)
 
         try:
-            await self._app(scope, self._to_app.get, send)
+            await self._app(scope, receive, send)
         except Exception as exc:
-            log.debug("http.app: %s has no lifespan: %s: %s", self._name, type(exc).__name__, exc)
+            if failed:
+                return  # it has said why
+            if answered:
+                log.error("http.app: the lifespan of %s failed", self._name, exc_info=exc)
+            elif heard:
+                log.warning("http.app: %s is served without a lifespan, which failed", self._name, exc_info=exc)
+            else:
+                log.debug("http.app: %s has no lifespan: %s: %s", self._name, type(exc).__name__, exc)

@@ -88,6 +88,7 @@ async def relay(
     finally:
         if forget is not None:
             forget()
+        buffer.leave()
         watching.cancel()
         making.cancel()
         _, late = await asyncio.wait((watching, making), timeout=CLOSING)
@@ -173,7 +174,7 @@ async def _make(content: AsyncIterator[bytes], buffer: Buffer) -> None:
         raise
     except Exception as exc:
         if buffer.gone:
-            log.warning("a generator failed when its reader had gone", exc_info=exc)
+            log.warning("a generator failed when nobody read it any more", exc_info=exc)
         buffer.finish(exc)
     except BaseException as exc:  # sys.exit() in a handler does not end the server
         buffer.finish(RuntimeError(f"the generator raised {type(exc).__name__}"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -11,6 +12,8 @@ from weakref import WeakKeyDictionary
 
 from rtbridge.plugins.http.relay import BYTES, PARTS
 
+log = logging.getLogger("rtbridge.http")
+
 T = TypeVar("T")
 
 #: Threads at once; who comes then waits for one of them to end.
@@ -19,7 +22,7 @@ THREADS: Final = 64
 _free: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Nobody wants more."""
 
 
@@ -62,14 +65,16 @@ class Puller:
                 close = getattr(source, "close", None)
                 if callable(close):
                     close()
-        except _Stopped:
+        except Stopped:
             pass
         except Exception as exc:
             error = exc
         except BaseException as exc:  # sys.exit() in a thread ends the thread
             error = RuntimeError(f"the generator raised {type(exc).__name__}")
         with self._lock:
-            self._done, self._error = True, error
+            self._done, self._error, lost = True, error, self._stopped
+        if error is not None and lost:
+            log.warning("a generator failed when nobody read it any more", exc_info=error)
         with suppress(RuntimeError):  # the loop is closed, and nobody waits
             self._loop.call_soon_threadsafe(self._end)
 
@@ -83,7 +88,7 @@ class Puller:
             while (len(self._parts) >= PARTS or self._size >= BYTES) and not self._stopped:
                 self._lock.wait()
             if self._stopped:
-                raise _Stopped
+                raise Stopped
             if not data:
                 return
             self._parts.append(data)
@@ -94,7 +99,7 @@ class Puller:
         try:
             self._loop.call_soon_threadsafe(self._changed.set)
         except RuntimeError:
-            raise _Stopped from None
+            raise Stopped from None
 
     async def take(self) -> bytes | None:
         """All that waits; None at the end.
@@ -136,7 +141,8 @@ async def pulled(
     Args:
         source: The iterator.
         encode: Makes bytes of each item.
-        interrupt: Called before the thread is waited for in the end; ends what the iterator may be waiting for.
+        interrupt: Called before the thread is waited for in the end: has whatever the iterator waits for end with
+            :class:`Stopped`.
 
     Yields:
         Bytes.

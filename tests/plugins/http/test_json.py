@@ -262,8 +262,8 @@ class Endless:
     ],
     ids=["sync", "async", "async in sync", "sync in async", "waiting", "waiting in sync", "waiting in an object"],
 )
-async def test_a_reader_that_goes_away(host: Any, make: Any, begun: bytes) -> None:
-    """Whatever it was in, everything is closed, and no more was made than buffers hold."""
+async def test_a_reader_that_goes_away(host: Any, make: Any, begun: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it was in, everything is closed, no more was made than buffers hold, and nothing has failed."""
     endless = Endless()
     site = Site()
     site.get("/")(lambda _: JSONStreamResponse(make(endless)))
@@ -280,6 +280,8 @@ async def test_a_reader_that_goes_away(host: Any, make: Any, begun: bytes) -> No
 
     await asyncio.wait_for(endless.closed.wait(), 10)
     assert endless.asked < 50_000
+    await served.server.stop(5)
+    assert "failed" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "mixed"])
