@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
+
+import httpx
 
 from rtbridge.app import Runtime
 from rtbridge.clock import SYSTEM_CLOCK, Clock
@@ -44,11 +47,20 @@ class Server(ABC):
         """Seconds since the Unix epoch, as the server sees it."""
         return time.time()
 
-    async def settle(self) -> None:
-        """Wait until what the server could know of has had its effect."""
-        # A server in another process says to nobody that it has seen a client go, so this is a guess, and a generous
-        # one.
-        await asyncio.sleep(0.2)
+    async def left(self, clients: int) -> None:
+        """Wait until the server has let everybody go but so many connected clients.
+
+        Raises:
+            TimeoutError: It does not.
+
+        """
+        async with asyncio.timeout(BOUND):
+            while await self._clients() > clients:
+                await asyncio.sleep(0.005)
+
+    @abstractmethod
+    async def _clients(self) -> int:
+        """How many clients are connected; one that went counts until the last of its subscriptions has ended."""
 
     async def advance(self, seconds: float) -> None:
         """Let so much time pass on the server."""
@@ -105,6 +117,9 @@ class Embedded(Server):
         await server.start()
         return cls(runtime, server)
 
+    async def _clients(self) -> int:
+        return len(self.server.node.clients)
+
     def terminate(self) -> None:
         if self._stopping is None:
             self._stopping = asyncio.get_running_loop().create_task(self.server.stop(BOUND))
@@ -132,7 +147,12 @@ class EmbeddedOnVirtualClock(Embedded):
     def time(self) -> float:
         return self._clock.time()
 
+    async def left(self, clients: int) -> None:
+        await super().left(clients)
+        await self.settle()
+
     async def settle(self) -> None:
+        """Wait until what the server could know of has had its effect."""
         for _ in range(_ROUNDS):
             if self._stopping is None:
                 await self._round()
@@ -199,7 +219,14 @@ class RealCentrifugo(Server):
     @classmethod
     async def start(cls, binary: Path, folder: Path, config: Mapping[str, Any]) -> Self:
         """One that takes connections; see :meth:`tests.centrifugo.Centrifugo.start`."""
-        return cls(await Centrifugo.start(binary, folder, config))
+        return cls(await Centrifugo.start(binary, folder, merged({"prometheus": {"enabled": True}}, config)))
+
+    async def _clients(self) -> int:
+        async with httpx.AsyncClient(trust_env=False, timeout=BOUND) as client:
+            metrics = (await client.get(f"{self.http}/metrics")).text
+        # One for each transport; Centrifugo changes it where a client leaves its hub (centrifuge: Node.removeClient).
+        found = re.findall(r"^centrifugo_client_connections_inflight\{[^}]*\} (\d+)$", metrics, re.MULTILINE)
+        return sum(map(int, found))
 
     def terminate(self) -> None:
         self.process.terminate()

@@ -155,7 +155,7 @@ class Player:
 
     async def _leave(self, step: Step) -> None:
         await self._clients.pop(step["client"]).leave()
-        await self._server.settle()
+        await self._server.left(sum(client.closed is None for client in self._clients.values()))
 
     # What clients send
 
