@@ -168,7 +168,8 @@ def test(arguments: list[str]) -> int:
         if code := call(*command):
             return code
     print("dev.py: tests", flush=True)
-    code = call(python, "-m", "coverage", "run", "-m", "pytest", "-q")
+    # Files are the unit: what a file starts once, a server or a browser, is started once.
+    code = call(python, "-m", "coverage", "run", "-m", "pytest", "-q", "--numprocesses", "auto", "--dist", "loadfile")
     if code == 0:
         code = coverage(python)
     return code
