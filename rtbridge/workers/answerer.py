@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from rtbridge.app import Runtime
 from rtbridge.bridge import Reply
@@ -35,6 +36,8 @@ from rtbridge.workers.link import Link
 from rtbridge.workers.outgoing import Outgoing
 
 log = logging.getLogger("rtbridge.workers")
+
+T = TypeVar("T")
 
 #: Seconds between two looks at a thread that runs on after its call was cancelled.
 _LOOK: Final = 0.05
@@ -90,7 +93,7 @@ class Answerer(Duty):
         call = Call(PackedHeaders(frame.headers), frame.via, frame.deadline, SYSTEM_CLOCK)
         answer = self._answers[frame.route]
         if answer is not None:
-            task = self._eager.start(self._answer(id, call, answer(frame.body, call)), self._context.copy())
+            task = self._eager.start(self._answer(id, call, answer, frame.body), self._context.copy())
             if task is not None:
                 self._tasks[id] = task
             return
@@ -101,13 +104,12 @@ class Answerer(Duty):
         id = frame.id
         call = Call(PackedHeaders(frame.headers), frame.via, frame.deadline, SYSTEM_CLOCK)
         refused = Refused(frame.kind, frame.wire, frame.name, frame.raw, frame.why)
-        answer = self._answer(id, call, self._runtime.handler.refuse(refused, call))
-        self._tasks[id] = self._loop.create_task(answer)
+        self._tasks[id] = self._loop.create_task(self._answer(id, call, self._runtime.handler.refuse, refused))
 
-    async def _answer(self, id: int, call: Call, work: Awaitable[Reply]) -> None:
+    async def _answer(self, id: int, call: Call, answer: Callable[[T, Call], Awaitable[Reply]], given: T) -> None:
         cancelled = False
         try:
-            reply = await work
+            reply = await answer(given, call)
         except asyncio.CancelledError:
             cancelled = True
         except BaseException as exc:
@@ -159,6 +161,13 @@ class Answerer(Duty):
         task = self._tasks.get(id)
         if task is not None:  # else its answer is on the way, which ends the call, too
             task.cancel()
+            task.add_done_callback(partial(self._unbegun, id))
+
+    def _unbegun(self, id: int, task: "asyncio.Task[None]") -> None:
+        """Say the end of a call whose task was cancelled before it began: such a task runs nothing."""
+        if self._tasks.pop(id, None) is not None:
+            self._streams.pop(id, None)
+            self._link.send(Ended(id))
 
     def _ended(self, id: int, call: Call) -> None:
         lease = call.lease
