@@ -122,6 +122,11 @@ class Calls:
                 log.exception("a call of %s failed", method.name)
                 front.fail(stream, _INTERNAL, "internal error")
                 return
+            except GeneratorExit:  # nobody runs it any more
+                raise
+            except BaseException:
+                front.fail(stream, _INTERNAL, "internal error")
+                raise
             if reply.outcome.failure is None:
                 front.respond(stream, reply.payload)
             else:
@@ -221,6 +226,11 @@ class Calls:
         except Exception:
             log.exception("a call of %s failed", stream.head.path)
             front.cut(stream, _INTERNAL, "internal error")
+        except GeneratorExit:  # nobody runs it any more
+            raise
+        except BaseException:
+            front.cut(stream, _INTERNAL, "internal error")
+            raise
         finally:
             if deadline is not None:
                 deadline.done()

@@ -144,6 +144,9 @@ class Front(asyncio.Protocol):
         connection, start, context = self._connection, self._start, self._context
         events, calls = connection.receive(data), connection.calls
         if connection.closed:
+            for event in events:
+                if isinstance(event, Cancelled):
+                    self._tell(event)  # not among those that end with the connection any more
             self._leave()
             return
         for event in events:

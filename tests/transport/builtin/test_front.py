@@ -206,7 +206,7 @@ async def test_the_time_of_a_stream(serve: Any, handler: Handler) -> None:
     await asyncio.wait_for(handler.cancelled.wait(), 15)
 
 
-@pytest.mark.parametrize("how", ["reset", "hang up", "break"])
+@pytest.mark.parametrize("how", ["reset", "hang up", "break", "reset and break"])
 async def test_who_goes_away(serve: Any, handler: Handler, how: str) -> None:
     """A call is cancelled by a reset, a lost connection, and a connection that is ended for a fault."""
     handler.answer = handler.forever
@@ -218,7 +218,8 @@ async def test_who_goes_away(serve: Any, handler: Handler, how: str) -> None:
     elif how == "hang up":
         await caller.hang_up()
     else:
-        caller.write(frames.frame(frames.PING, 0, 0, b"short"))
+        first = frames.rst_stream(1, frames.CANCEL) if how == "reset and break" else b""
+        caller.write(first + frames.frame(frames.PING, 0, 0, b"short"))
         assert int.from_bytes((await caller.until(frames.GOAWAY)).payload[4:8]) == frames.FRAME_SIZE_ERROR
         caller.write(caller.unary(3, path=RPC))
         await caller.rest()
@@ -248,6 +249,36 @@ async def test_a_handler_that_fails(serve: Any, handler: Handler, caplog: pytest
     handler.answer = gives_up
     caller.write(caller.unary(5, path=RPC))
     assert (await caller.until(frames.HEADERS)).fields["grpc-status"] == "1"
+
+
+class Harsh(BaseException):
+    """What ``except Exception`` does not catch."""
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("path", [RPC, OUT])
+async def test_a_handler_that_fails_as_none_should(serve: Any, handler: Handler, path: str, waits: bool) -> None:
+    """Its caller learns it, and the others of its connection are served."""
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+
+    async def harsh(body: bytes) -> bytes:
+        if body == b"well":
+            return body
+        if waits:
+            await asyncio.sleep(0)
+        raise Harsh
+
+    async def items(incoming: Any) -> AsyncIterator[bytes]:
+        yield await harsh(b"")
+
+    handler.answer, handler.items = harsh, items
+    _, caller = await serve()
+    caller.write(caller.unary(1, path=path))
+    while "grpc-status" not in (found := await caller.until(frames.HEADERS)).fields:
+        pass
+    assert (found.fields["grpc-status"], found.fields["grpc-message"]) == ("13", "internal error")
+    caller.write(caller.unary(3, b"well", path=RPC))
+    assert await caller.reply() == b"well"
 
 
 async def test_faults_do_not_fill_the_log(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
