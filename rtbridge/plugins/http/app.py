@@ -17,7 +17,7 @@ from rtbridge.plugins.http.headers import Added, gzipped
 from rtbridge.plugins.http.hosted import Hosted
 from rtbridge.plugins.http.intime import Requests
 from rtbridge.plugins.http.metrics import Measured
-from rtbridge.plugins.http.own import CONFIG_PATH, READING, Own, refusal
+from rtbridge.plugins.http.own import READING, Own, refusal
 from rtbridge.plugins.http.proxies import Proxies
 from rtbridge.plugins.http.reports import Reports, Starting
 from rtbridge.plugins.http.routes import Routes
@@ -215,7 +215,7 @@ class _Last:
         self._booting = None if app is None or boot is None else Starting(boot, self._booted, reports)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["path"] == CONFIG_PATH and self._own.tells and (not self._hosts or scope["method"] in READING):
+        if self._own.is_told(scope) and (not self._hosts or scope["method"] in READING):
             return self._own.send(self._own.told(scope), scope, receive, send)
         if self._booting is not None:
             return self._booting(scope, receive, send)  # a boot that fails raises, and the next request tries again
