@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from rtbridge import logs
+from rtbridge.isolation import RESETTABLE
 from tests.loops import every_loop
 
 _LOGGERS = [logging.getLogger(name) for name in ("", "rtbridge", *logs.QUIET)]
@@ -21,6 +22,14 @@ def logging_as_it_was() -> Iterator[None]:
         if log.level != level:  # setting it empties every logger's cache
             log.setLevel(level)
         log.handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_to_reset() -> Iterator[None]:
+    """What a test, or an application that it imports, has reset after each event is not reset in the next test."""
+    before = list(RESETTABLE)
+    yield
+    RESETTABLE[:] = before
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,7 +16,6 @@ from sentry_sdk.integrations.logging import _IGNORED_LOGGERS
 from rtbridge import ClientError, Disconnect, Router, RPCResult
 from rtbridge.app import UNHANDLED_EVENTS
 from rtbridge.config import Config, parse_config
-from rtbridge.isolation import RESETTABLE
 from rtbridge.plugins import sentry
 from rtbridge.testing import App
 
@@ -113,11 +112,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("SENTRY_"):
             monkeypatch.delenv(name)
-    before = list(RESETTABLE)
     with sentry_sdk.isolation_scope() as scope:
         scope.clear()
         yield
-    RESETTABLE[:] = before
     sentry_sdk.get_client().close(timeout=0.0)
     sentry_sdk.get_global_scope().set_client(None)
     sentry._Process.client = sentry._Process.base = None
