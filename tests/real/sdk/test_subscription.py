@@ -179,7 +179,7 @@ async def test_presence(start: Any, peer: Any) -> None:
     await peer.told("disconnected", client="b")
     await peer.do("unsubscribe", client="c", channel="room")
     await peer.told("unsubscribed", "room", client="c")
-    await stand.server.settle()
+    await stand.server.left(2)
     assert await peer.do("presence_stats", channel="room") == {"num_clients": 1, "num_users": 1}
     await peer.subscribed("bare:room")
     assert await peer.do("presence", channel="bare:room") == {"code": 108, "message": "not available"}
