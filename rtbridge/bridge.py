@@ -149,6 +149,7 @@ class Bridge:
 
         Raises:
             asyncio.CancelledError: The caller went away.
+            BaseException: A hook raised what is no Exception.
 
         """
         admission, clock = self._admission, self.clock
@@ -211,6 +212,13 @@ class Bridge:
         except asyncio.CancelledError:
             self._line(event, _CANCELLED, started, logging.INFO)
             self._finish(event, _CANCELLED, None)
+            raise
+        except GeneratorExit:  # nobody runs it any more
+            raise
+        except BaseException as exc:  # as sys.exit raises; what the event holds is given back all the same
+            outcome = Outcome(failure="internal", why=_brief(exc))
+            self._line(event, outcome, started, logging.INFO)
+            self._finish(event, outcome, None)
             raise
         finally:
             if deadline is not None:

@@ -314,3 +314,25 @@ async def test_blocking_life_cycle_hooks_run_on_a_thread() -> None:
     async with App([Plugin()], config={"rtbridge": {"threads": 1}}) as app:
         assert app.runtime.bridge._threads.in_use == 0
     assert seen["ready"] == threading.get_ident() != seen["boot"] == seen["shutdown"]
+
+
+class Harsh(BaseException):
+    """What ``except Exception`` does not catch."""
+
+
+async def test_a_hook_that_fails_as_none_should_keeps_no_thread() -> None:
+    class Plugin:
+        @hookimpl
+        def on_rpc(self, event: RPCEvent) -> RPCResult:
+            if event.method == "bad":
+                raise Harsh
+            return RPCResult(data=1)
+
+    async with App([Plugin()], config={"rtbridge": {"threads": 2}}) as app:
+        for _ in range(3):
+            async with asyncio.timeout(10):
+                with pytest.raises(Harsh):
+                    await app.rpc("bad")
+                await app.runtime.bridge.drain()
+        assert app.runtime.bridge.threads.in_use == 0
+        assert (await app.rpc("good")).result == RPCResult(data=1)
