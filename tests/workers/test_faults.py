@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from rtbridge.errors import PluginError
+from rtbridge.workers import usage
 from rtbridge.workers.frames import Item
 from rtbridge.workers.parent import Parent
 from rtbridge.workers.process import _PROGRAM
@@ -144,10 +145,12 @@ class Probe:
         return getattr(self._process, name)
 
 
+@pytest.mark.parametrize("tells", [True, False])
 async def test_a_worker_that_is_left_waiting_for_a_cpu_is_not_blamed(
-    start: Start, project: Project, caplog: pytest.LogCaptureFixture
+    start: Start, project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tells: bool
 ) -> None:
-    """It wants to run and uses nothing. Once the system says that it sleeps, it is blocked."""
+    """It wants to run and uses nothing. Once it sleeps it is blocked, and where the system tells no sleep, at once."""
+    monkeypatch.setattr(usage, "_TELLS", tells)
     pool = await start()
     (pid,) = await pool.ready(1)
     worker = pool.process_of(pid)
@@ -155,10 +158,11 @@ async def test_a_worker_that_is_left_waiting_for_a_cpu_is_not_blamed(
     blocked = asyncio.create_task(pool.ask("block", 3600, deadline=1.0))
     await until(lambda: project.exists("blocks"))
     assert (await soon(blocked)).temporary
-    await until(lambda: probe.asked >= 2)
-    assert worker.state == "ready"
-    assert any("waits for a CPU" in record.getMessage() for record in caplog.records)
-    probe.state = psutil.STATUS_SLEEPING
+    if tells:
+        await until(lambda: probe.asked >= 2)
+        assert worker.state == "ready"
+        assert any("waits for a CPU" in record.getMessage() for record in caplog.records)
+        probe.state = psutil.STATUS_SLEEPING
     await until(lambda: worker.state == "blocked")
     kill(pid)
     await pool.replaced(pid)
