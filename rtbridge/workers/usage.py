@@ -12,7 +12,7 @@ from rtbridge.workers.process import State, Worker
 
 _MEGABYTE: Final = 1024**2
 
-#: Whether the system tells a process that sleeps from one that waits for a CPU. On macOS all run (psutil, issue 2675).
+#: Whether the system tells a process that sleeps from one that waits for a CPU. On macOS psutil says that all run.
 _TELLS: Final = psutil.LINUX
 
 
