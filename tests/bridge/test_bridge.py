@@ -300,6 +300,28 @@ async def test_a_boot_that_fails_with_the_first_event(kind: str, caplog: pytest.
     bridge.close()
 
 
+async def test_an_event_that_nobody_runs_any_more() -> None:
+    """Its hook is closed where it waits, and its place is free again."""
+    closed: list[str] = []
+
+    class Waits:
+        @hookimpl
+        async def on_rpc(self) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                closed.append("hook")
+
+    bridge = bare(Waits())
+    work = bridge.handle(RPCEvent(), PROTO["rpc"].encode)
+    work.send(None)
+    assert bridge.active == 1
+    work.close()
+    assert closed == ["hook"]
+    assert bridge.active == 0
+    bridge.close()
+
+
 @pytest.mark.parametrize("wrapped", [True, False])
 async def test_a_boot_that_fails_shows_where(wrapped: bool, caplog: pytest.LogCaptureFixture) -> None:
     """The traceback is that of the hook, whether or not the start has put words around it."""
