@@ -168,8 +168,9 @@ def test(arguments: list[str]) -> int:
         if code := call(*command):
             return code
     print("dev.py: tests", flush=True)
-    # Files are the unit: what a file starts once, a server or a browser, is started once.
-    code = call(python, "-m", "coverage", "run", "-m", "pytest", "-q", "--numprocesses", "auto", "--dist", "loadfile")
+    # One after the other: tests of processes that share two cores with other tests have failed where they did not wait.
+    # Whoever is in a hurry takes `dev.py test --numprocesses auto --dist loadfile`.
+    code = call(python, "-m", "coverage", "run", "-m", "pytest", "-q")
     if code == 0:
         code = coverage(python)
     return code

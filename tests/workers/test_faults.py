@@ -351,7 +351,7 @@ async def test_the_parent_is_not_ready_before_its_workers_are(start: Start, proj
     project.write("go", "")
     assert (await soon(waiting)).message.HasField("disconnect")
     await pool.ready(2)
-    assert pool.parent.readiness.ready
+    await until(lambda: pool.parent.readiness.ready)
 
 
 async def test_a_call_does_not_wait_for_a_first_worker_beyond_its_deadline(start: Start) -> None:
