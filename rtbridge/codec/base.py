@@ -3,13 +3,15 @@
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rtbridge.clock import Clock
 from rtbridge.errors import InvalidMessage
 from rtbridge.events.base import Event
 from rtbridge.events.call import Call
 from rtbridge.events.outcome import Outcome
+
+_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x80))
 
 
 class Codec(NamedTuple):
@@ -68,11 +70,13 @@ def enclosed(outer: int, inner: int, data: bytes) -> bytes:
     return b"%c%b%c%b%b" % (outer, varint(1 + len(length) + size), inner, length, data)
 
 
-def varint(value: int) -> bytes:
-    """A whole number as protobuf writes it: seven bits a byte, the lowest first."""
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
+def varint(number: int) -> bytes:
+    """A number that is not negative, as protobuf writes it: seven bits a byte, the lowest first."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

@@ -19,7 +19,6 @@ _TEXT_HEADERS: Final = tuple(bytes((_TEXT, size)) for size in range(_SHORT))
 _BINARY_HEADERS: Final = tuple(bytes((_BINARY, size)) for size in range(_SHORT))
 
 _VARINT_BYTES: Final = 10
-_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x80))
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -52,18 +51,6 @@ def _long_header(first: int, size: int) -> bytes:
     if size <= 0xFFFF:
         return pack("!BBH", first, 126, size)
     return pack("!BBQ", first, 127, size)
-
-
-def varint(number: int) -> bytes:
-    """A number that is not negative, as protobuf writes it: seven bits a byte, the lowest first."""
-    if number < 0x80:
-        return _ONE_BYTE[number]
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def split_varint(data: bytes) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw
 
+from rtbridge.codec.base import varint
 from rtbridge.codec.messages import json_decoder
 from rtbridge.embedded._client_generated import (
     Command,
@@ -22,7 +23,7 @@ from rtbridge.embedded._client_generated import (
     write_push,
     write_reply,
 )
-from rtbridge.embedded.framing import binary_frame, split_varint, sse_event, text_frame, varint
+from rtbridge.embedded.framing import binary_frame, split_varint, sse_event, text_frame
 from rtbridge.errors import Disconnect, InvalidMessage
 
 Encoding = Literal["json", "protobuf"]

@@ -11,7 +11,8 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from rtbridge.embedded.framing import binary_frame, close_frame, split_varint, sse_event, text_frame, varint
+from rtbridge.codec.base import varint
+from rtbridge.embedded.framing import binary_frame, close_frame, split_varint, sse_event, text_frame
 from rtbridge.errors import InvalidMessage
 
 fuzz = settings(deadline=None, max_examples=60, derandomize=bool(os.environ.get("CI")))
