@@ -235,14 +235,19 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
     listener.close()
 
 
+def tls(certificates: dict[str, Pair]) -> ssl.SSLContext:
+    """What a server over TLS has."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates["server"].cert, certificates["server"].key)
+    return context
+
+
 async def test_handshakes_have_an_end(
     serve: Serve, certificates: dict[str, Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who begins with TLS and goes on with nothing has a place for a while, and not for good."""
     monkeypatch.setattr(accepting, "_HANDSHAKE", 0.2)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates["server"].cert, certificates["server"].key)
-    server, port = serve(tls=context, connections=2)
+    server, port = serve(tls=tls(certificates), connections=2)
     silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
     await until(lambda: len(server._open) == 2)
     await until(lambda: not server._open)
@@ -258,9 +263,7 @@ async def test_an_end_waits_for_no_handshake(
 ) -> None:
     """Those that are not ready in time are given up."""
     monkeypatch.setattr(accepting, "_SETTLE", 0.05)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates["server"].cert, certificates["server"].key)
-    server, port = serve(tls=context)
+    server, port = serve(tls=tls(certificates))
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     await until(lambda: len(server._taking) == 1)
     server.close()
